@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: MIT
+# One non-recursive makefile. `make help` lists what it can do; all output goes to build/.
+
+VERSION    := 0.1.0
+OUT        ?= build
+PREFIX     ?= /usr/local
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+SBINDIR    := $(PREFIX)/sbin
+BINDIR     := $(PREFIX)/bin
+LIBEXECDIR := $(PREFIX)/libexec/fluid
+SHAREDIR   := $(PREFIX)/share
+# What systemd, D-Bus and polkit read is below /usr or /etc whatever PREFIX is.
+SYSTEMDIR  := $(if $(filter /usr,$(PREFIX)),/usr/lib,/etc)
+POLKITDIR  := /usr/share/polkit-1/actions
+DBUSDIR    := $(if $(filter /usr,$(PREFIX)),/usr/share,/etc)/dbus-1
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+# -- Debian packages ---------------------------------------------------------------------------
+DEPS_BUILD := gcc make pkg-config libc6-dev libvirt-dev libsystemd-dev libsqlite3-dev libjson-c-dev \
+	libglib2.0-dev libxml2-dev libext2fs-dev libseccomp-dev zlib1g-dev libzstd-dev python3
+DEPS_RUN   := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils seabios polkitd \
+	dbus-daemon systemd
+DEPS_TEST  := debootstrap busybox-static cpio zstd e2fsprogs fdisk gdisk mtools dosfstools syslinux \
+	syslinux-common extlinux grub-pc-bin grub-common iproute2 nftables dnsmasq-base util-linux \
+	jq perl socat procps sqlite3 bsdutils
+DEPS_LINT  := clang clang-format clang-tidy clang-tools cppcheck shellcheck libxml2-utils \
+	libclang-rt-14-dev llvm valgrind
+
+# -- flags -------------------------------------------------------------------------------------
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+IS_CLANG := $(findstring clang,$(shell $(CC) --version 2>/dev/null))
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wwrite-strings -Wundef -Wvla -Wformat=2 -Wdate-time $(if $(IS_CLANG),,-Wlogical-op \
+	-Wduplicated-cond -Wduplicated-branches -Wimplicit-fallthrough=5) $(if $(CI),-Werror)
+HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
+OPTIMISE ?= -O2 $(if $(SANITIZE),,-D_FORTIFY_SOURCE=3)
+CFLAGS ?= -g
+LIBRARIES := libvirt libvirt-qemu libsystemd sqlite3 json-c glib-2.0 libxml-2.0
+# Asked of pkg-config when first used, since `make deps` may have to bring it.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(LIBRARIES)))$(PKG_CFLAGS)
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(OPTIMISE) $(WARNINGS) $(HARDENING) \
+	-DFLUID_VERSION='"$(VERSION)"' -DFLUID_LIBEXECDIR='"$(LIBEXECDIR)"' \
+	-DFLUID_SYSCONFDIR='"$(SYSCONFDIR)"' -Ihostd -I. -I$(OUT)/gen $(PKG_CFLAGS) \
+	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer) $(CFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
+
+libs = $(shell pkg-config --libs $(1))
+LIBS_base  := libsystemd json-c glib-2.0
+LIBS_loop  := $(LIBS_base)
+LIBS_store := sqlite3 $(LIBS_base)
+LIBS_host  := libvirt libvirt-qemu libxml-2.0 $(LIBS_base)
+LIBS_diff  := ext2fs com_err libseccomp zlib libzstd $(LIBS_base)
+LIBS_hostd := $(LIBS_host) sqlite3
+LIBS_ctl   := $(LIBS_base)
+
+# -- layers: what a layer's tests link, lowest last -----------------------------------------------
+LAYERS := base loop store host core api diff
+SOURCES = $(wildcard hostd/$(1)/*.c)
+OBJECTS = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
+archive = $(patsubst %,$(OUT)/lib/%.a,$(1))
+
+LINK_base  := base
+LINK_loop  := loop base
+LINK_store := store base
+LINK_host  := host loop base
+LINK_core  := core store loop base
+LINK_bus   := api core store loop base
+LINK_diff  := diff base
+LINK_ctl   := base
+LINK_bench := host loop base
+
+MAIN_diff := hostd/diff/fluid-diff.c
+MAIN_ctl  := dbus/ctl/fluidctl.c
+
+PROGRAMS := $(OUT)/fluid-hostd $(OUT)/fluidctl $(OUT)/fluid-diff
+MANUALS   = $(OUT)/man/fluidctl.1 $(OUT)/man/fluid.conf.5 $(patsubst dbus/%.xml,$(OUT)/man/%.5,$(wildcard dbus/*.xml))
+
+all: $(PROGRAMS) $(OUT)/man/.stamp ## build the programs and their manual pages
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
+
+# -- compiling ---------------------------------------------------------------------------------
+$(OUT)/obj/%.o: %.c $(OUT)/gen/.stamp Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(OUT)/gen/migrations.o: $(OUT)/gen/migrations.c Makefile
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(OUT)/gen/migrations.c: $(wildcard sql/*.sql) sql/embed
+	@mkdir -p $(@D)
+	sql/embed $(sort $(wildcard sql/*.sql)) > $@
+
+$(OUT)/gen/.stamp: $(OUT)/gen/migrations.c
+	@touch $@
+
+define layer_rules
+$(OUT)/lib/$(1).a: $(call OBJECTS,$(filter-out $(MAIN_$(1)),$(call SOURCES,$(1)))) $(if $(filter store,$(1)),$(OUT)/gen/migrations.o)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach l,$(LAYERS),$(eval $(call layer_rules,$(l))))
+
+$(OUT)/fluid-hostd: $(OUT)/obj/hostd/hostd.o $(call archive,api core host store loop base)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_hostd))
+
+$(OUT)/fluid-diff: $(call OBJECTS,$(MAIN_diff)) $(call archive,diff base)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_diff))
+
+$(OUT)/fluidctl: $(call OBJECTS,$(wildcard dbus/ctl/*.c)) $(call archive,base)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_ctl))
+
+$(OUT)/man/.stamp: $(PROGRAMS) $(wildcard dbus/*.xml) contrib/man/interface-to-man hostd/base/fault.h
+	@mkdir -p $(@D)
+	$(OUT)/fluidctl --print-man > $(OUT)/man/fluidctl.1
+	$(OUT)/fluid-hostd --print-manual > $(OUT)/man/fluid.conf.5
+	contrib/man/interface-to-man --output $(@D) $(wildcard dbus/*.xml)
+	@touch $@
+
+# -- tests -------------------------------------------------------------------------------------
+test_programs = $(patsubst tests/%.c,$(OUT)/tests/%,$(wildcard tests/$(1)/test-*.c tests/$(1)/live-*.c tests/$(1)/bench-*.c))
+FAKES_host := $(OUT)/obj/tests/fake/guest-agent.o
+FAKES_core := $(call OBJECTS,$(wildcard tests/fake/host/*.c))
+FAKES_bus  := $(FAKES_core) $(OUT)/obj/tests/bus/fixture.o
+
+define test_rules
+$(call test_programs,$(1)): $(OUT)/tests/%: $(OUT)/obj/tests/%.o $(FAKES_$(1)) $(call archive,$(LINK_$(1)))
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(call libs,$(LIBS_$(2)))
+endef
+$(foreach t,base:base loop:loop store:store host:host core:store bus:store diff:diff ctl:base bench:host,\
+	$(eval $(call test_rules,$(firstword $(subst :, ,$(t))),$(lastword $(subst :, ,$(t))))))
+
+$(OUT)/tests/fake/host-service: $(OUT)/obj/tests/fake/host-service.o $(call archive,base)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_base))
+
+UNIT_DIRS := base loop store host core bus diff ctl
+UNIT_TESTS = $(foreach d,$(UNIT_DIRS),$(filter $(OUT)/tests/$(d)/test-%,$(call test_programs,$(d))))
+LIVE_TESTS = $(foreach d,$(UNIT_DIRS),$(filter $(OUT)/tests/$(d)/live-%,$(call test_programs,$(d))))
+SCRIPT_TESTS = $(filter-out %.c,$(wildcard $(UNIT_DIRS:%=tests/%/test-*)))
+LIVE_SCRIPTS = $(sort $(wildcard tests/live/test-*))
+PROVE := FLUID_BUILD=$(abspath $(OUT)) prove --merge --timer
+
+test-programs: $(UNIT_TESTS) $(LIVE_TESTS) $(OUT)/tests/fake/host-service
+
+check-unit: all test-programs fuzz-corpus ## unit and bus tests; no root, no guest, under 30 s
+	$(PROVE) --exec '' $(UNIT_TESTS) $(SCRIPT_TESTS)
+
+check-live: all test-programs guests ## the tests on real libvirt and real guests; root
+	tests/live/run $(OUT)
+
+check: check-unit check-live ## everything that has to pass; root for the real guest
+
+check-asan: ## the unit and bus tests under address and undefined behaviour sanitizers
+	$(MAKE) check-unit OUT=build/asan SANITIZE=address,undefined CC=clang
+
+guests: ## build the test guests into build/guest/ (root)
+	tests/guest/build all
+
+demo: deps ## install what is missing, build, and run the main story on real libvirt (root)
+	$(MAKE) all guests
+	tests/env/with-host tests/demo
+
+bench: all test-programs guests $(call test_programs,bench) ## measure against floors; ends with one JSON line (root)
+	tests/bench/run $(OUT)
+
+# -- fuzzing -----------------------------------------------------------------------------------
+FUZZERS = $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
+FUZZ_LAYERS := diff host loop base
+FUZZ_TIME ?= 60
+fuzz_replays = $(FUZZERS:%=$(OUT)/tests/fuzz/replay-%)
+
+$(OUT)/tests/fuzz/replay-%: $(OUT)/obj/tests/fuzz/fuzz-%.o $(OUT)/obj/tests/fuzz/replay.o $(call archive,$(FUZZ_LAYERS))
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_host) $(LIBS_diff))
+
+build/fuzz/fuzz-%: tests/fuzz/fuzz-%.c $(OUT)/gen/.stamp
+	@mkdir -p $(@D)
+	clang $(ALL_CFLAGS) -O1 -fsanitize=fuzzer,address,undefined -o $@ $< \
+		$(filter-out $(MAIN_diff),$(foreach l,$(FUZZ_LAYERS),$(call SOURCES,$(l)))) \
+		$(call libs,$(LIBS_host) $(LIBS_diff))
+
+fuzz: ## FUZZ=x: run one fuzzer for FUZZ_TIME seconds; without FUZZ, list them
+	@$(if $(FUZZ),$(MAKE) build/fuzz/fuzz-$(FUZZ) && mkdir -p build/fuzz/corpus-$(FUZZ) && \
+		build/fuzz/fuzz-$(FUZZ) -max_total_time=$(FUZZ_TIME) build/fuzz/corpus-$(FUZZ) \
+		$(wildcard tests/fuzz/corpus/$(FUZZ)),echo "fuzzers: $(FUZZERS)")
+
+fuzz-corpus: $(fuzz_replays) ## replay every fuzzer's corpus
+	@for f in $(FUZZERS); do \
+		find tests/fuzz/corpus/$$f -type f -print0 2>/dev/null | \
+			xargs -0 -r $(OUT)/tests/fuzz/replay-$$f || exit 1; done
+
+# -- lint --------------------------------------------------------------------------------------
+LINT_SOURCES = $(wildcard hostd/*.c hostd/*/*.c dbus/*/*.c hooks/*.c)
+LINT_HEADERS = $(wildcard hostd/*/*.h dbus/*.h dbus/*/*.h)
+LINT_TESTS   = $(wildcard tests/*.h tests/*/*.c tests/*/*.h)
+
+lint: all ## layers, headers, formatting, clang-tidy, cppcheck, shellcheck, xmllint, introspection
+	tests/lint/run $(OUT)
+
+analyze: $(OUT)/gen/.stamp ## gcc -fanalyzer and clang's static analyzer over all sources
+	@for f in $(LINT_SOURCES); do \
+		gcc $(ALL_CFLAGS) -fanalyzer -c $$f -o /dev/null || exit 1; done
+	@for f in $(LINT_SOURCES); do \
+		clang-tidy --quiet --checks='-*,clang-analyzer-*' $$f -- $(ALL_CFLAGS) || exit 1; done
+
+# -- installing --------------------------------------------------------------------------------
+install: all ## DESTDIR=… PREFIX=…: install
+	install -D -m 755 -t $(DESTDIR)$(SBINDIR) $(OUT)/fluid-hostd
+	install -D -m 755 -t $(DESTDIR)$(BINDIR) $(OUT)/fluidctl
+	install -D -m 755 -t $(DESTDIR)$(LIBEXECDIR) $(OUT)/fluid-diff
+	install -D -m 644 -t $(DESTDIR)$(DBUSDIR)/system.d dbus/sh.fluid.Host1.conf
+	install -D -m 644 -t $(DESTDIR)/usr/share/dbus-1/system-services dbus/sh.fluid.Host1.service
+	install -D -m 644 -t $(DESTDIR)/usr/share/dbus-1/interfaces dbus/*.xml
+	install -D -m 644 -t $(DESTDIR)$(POLKITDIR) dbus/sh.fluid.host1.policy
+	install -d $(DESTDIR)$(SYSTEMDIR)/systemd/system $(DESTDIR)$(SYSTEMDIR)/sysusers.d \
+		$(DESTDIR)$(SYSCONFDIR)/fluid
+	sed 's|@SBINDIR@|$(SBINDIR)|g; s|@SYSCONFDIR@|$(SYSCONFDIR)|g' units/fluid-hostd.service.in \
+		> $(DESTDIR)$(SYSTEMDIR)/systemd/system/fluid-hostd.service
+	install -m 644 units/fluid.sysusers $(DESTDIR)$(SYSTEMDIR)/sysusers.d/fluid.conf
+	test -e $(DESTDIR)$(SYSCONFDIR)/fluid/fluid.conf || \
+		$(OUT)/fluid-hostd --print-config > $(DESTDIR)$(SYSCONFDIR)/fluid/fluid.conf
+	install -D -m 644 contrib/completion/fluidctl $(DESTDIR)$(SHAREDIR)/bash-completion/completions/fluidctl
+	install -d $(DESTDIR)$(SHAREDIR)/man/man1 $(DESTDIR)$(SHAREDIR)/man/man5
+	install -m 644 $(OUT)/man/*.1 $(DESTDIR)$(SHAREDIR)/man/man1
+	install -m 644 $(OUT)/man/*.5 $(DESTDIR)$(SHAREDIR)/man/man5
+
+uninstall: ## DESTDIR=… PREFIX=…: remove what install put there, but for fluid.conf and /var/lib/fluid
+	rm -f $(DESTDIR)$(SBINDIR)/fluid-hostd $(DESTDIR)$(BINDIR)/fluidctl \
+		$(DESTDIR)$(DBUSDIR)/system.d/sh.fluid.Host1.conf \
+		$(DESTDIR)/usr/share/dbus-1/system-services/sh.fluid.Host1.service \
+		$(addprefix $(DESTDIR)/usr/share/dbus-1/interfaces/,$(notdir $(wildcard dbus/*.xml))) \
+		$(DESTDIR)$(POLKITDIR)/sh.fluid.host1.policy \
+		$(DESTDIR)$(SYSTEMDIR)/systemd/system/fluid-hostd.service \
+		$(DESTDIR)$(SYSTEMDIR)/sysusers.d/fluid.conf \
+		$(DESTDIR)$(SHAREDIR)/bash-completion/completions/fluidctl \
+		$(DESTDIR)$(SHAREDIR)/man/man1/fluidctl.1 $(DESTDIR)$(SHAREDIR)/man/man5/fluid.conf.5 \
+		$(addprefix $(DESTDIR)$(SHAREDIR)/man/man5/,$(notdir $(patsubst %.xml,%.5,$(wildcard dbus/*.xml))))
+	rm -rf $(DESTDIR)$(LIBEXECDIR)
+
+deps: ## install the Debian packages that are missing (root)
+	@missing=$$(for p in $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST) $(DEPS_LINT); do \
+		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	test -z "$$missing" || { apt-get update -q && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; }
+
+clean: ## remove build/ but for the test guests
+	find build -mindepth 1 -maxdepth 1 ! -name guest -exec rm -rf {} + 2>/dev/null || true
+
+distclean: ## remove all of build/
+	rm -rf build
+
+.PHONY: all help check check-unit check-live check-asan test-programs guests demo bench fuzz fuzz-corpus \
+	lint analyze install uninstall deps clean distclean
+
+-include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

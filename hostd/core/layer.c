@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/internal.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static void layer_disk_free(gpointer data)
+{
+        LayerDisk *d = data;
+
+        g_free(d->target);
+        g_free(d->path);
+        g_free(d->backing_path);
+        g_free(d);
+}
+
+GPtrArray *layer_plan(const Sandbox *s, unsigned layer, const Snapshot *on)
+{
+        const GPtrArray *bases = s->template->row->disks;
+        GPtrArray *plan = g_ptr_array_new_with_free_func(layer_disk_free);
+
+        for (guint i = 0; i < bases->len; i++) {
+                const TemplateDiskRow *base = bases->pdata[i];
+                const char *id = s->row->id.text;
+                LayerDisk *d = g_new0(LayerDisk, 1);
+                d->target = g_strdup(base->target);
+                d->path = sandbox_layer_path(s->manager, id, layer, base->target);
+                if (on) {
+                        d->backing_path =
+                                sandbox_layer_path(s->manager, id, on->row->layer, base->target);
+                        d->backing_format = IMAGE_QCOW2;
+                } else {
+                        d->backing_path = g_strdup(base->path);
+                        d->backing_format =
+                                g_str_equal(base->format, "raw") ? IMAGE_RAW : IMAGE_QCOW2;
+                }
+                g_ptr_array_add(plan, d);
+        }
+        return plan;
+}
+
+int layer_create(const GPtrArray *disks, uid_t uid, gid_t gid, Fault *f)
+{
+        for (guint i = 0; i < disks->len; i++) {
+                const LayerDisk *d = disks->pdata[i];
+                int r = image_create_overlay(d->path, d->backing_path, d->backing_format, 0, uid,
+                                             gid, f);
+                if (r < 0) {
+                        while (i-- > 0)
+                                (void) unlink(((LayerDisk *) disks->pdata[i])->path);
+                        return r;
+                }
+        }
+        return 0;
+}
+
+void layer_remove(const GPtrArray *disks)
+{
+        for (guint i = 0; i < disks->len; i++)
+                (void) unlink(((LayerDisk *) disks->pdata[i])->path);
+}
+
+DomainDisk *layer_domain_disks(const GPtrArray *disks)
+{
+        DomainDisk *list = g_new0(DomainDisk, disks->len + 1);
+
+        for (guint i = 0; i < disks->len; i++) {
+                const LayerDisk *d = disks->pdata[i];
+                list[i] = (DomainDisk){d->target, d->path};
+        }
+        return list;
+}

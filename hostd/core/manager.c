@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/internal.h"
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/quantity.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* -- objects -------------------------------------------------------------------------------- */
+
+void manager_add(Manager *m, ObjectKind kind, const char *id, void *object)
+{
+        (void) g_hash_table_insert(m->objects[kind], (char *) id, object);
+        if (m->observer)
+                m->observer->added(kind, object, m->observer_userdata);
+}
+
+void manager_remove(Manager *m, ObjectKind kind, const char *id, void *object)
+{
+        if (!g_hash_table_remove(m->objects[kind], id))
+                return;
+        if (m->observer)
+                m->observer->removed(kind, object, m->observer_userdata);
+}
+
+void manager_changed(Manager *m, ObjectKind kind, void *object)
+{
+        if (m->observer)
+                m->observer->changed(kind, object, m->observer_userdata);
+}
+
+static uint64_t created_usec(ObjectKind kind, const void *object)
+{
+        switch (kind) {
+        case OBJECT_TEMPLATE:
+                return ((const Template *) object)->row->created_usec;
+        case OBJECT_SANDBOX:
+                return ((const Sandbox *) object)->row->created_usec;
+        case OBJECT_SNAPSHOT:
+                return ((const Snapshot *) object)->row->created_usec;
+        case OBJECT_COMMAND:
+                return command_row(object)->started_usec;
+        case _OBJECT_KIND_MAX:
+                break;
+        }
+        g_assert_not_reached();
+}
+
+static int compare_age(gconstpointer a, gconstpointer b, gpointer userdata)
+{
+        ObjectKind kind = *(ObjectKind *) userdata;
+        uint64_t left = created_usec(kind, *(void *const *) a);
+        uint64_t right = created_usec(kind, *(void *const *) b);
+
+        return left < right ? -1 : left > right;
+}
+
+GPtrArray *manager_list(const Manager *m, ObjectKind kind)
+{
+        GPtrArray *list = g_ptr_array_sized_new(g_hash_table_size(m->objects[kind]));
+        GHashTableIter iter;
+        void *object;
+
+        g_hash_table_iter_init(&iter, m->objects[kind]);
+        while (g_hash_table_iter_next(&iter, NULL, &object))
+                g_ptr_array_add(list, object);
+        g_ptr_array_sort_with_data(list, compare_age, &kind);
+        return list;
+}
+
+static bool is_visible(const Caller *caller, ObjectKind kind, const void *object)
+{
+        switch (kind) {
+        case OBJECT_TEMPLATE:
+                return true;
+        case OBJECT_SANDBOX:
+                return sandbox_is_visible(object, caller);
+        case OBJECT_SNAPSHOT:
+                return ((const Snapshot *) object)->is_visible &&
+                       sandbox_is_visible(((const Snapshot *) object)->sandbox, caller);
+        case OBJECT_COMMAND:
+                return sandbox_is_visible(command_sandbox(object), caller);
+        case _OBJECT_KIND_MAX:
+                break;
+        }
+        g_assert_not_reached();
+}
+
+static void *find(Manager *m, const Caller *caller, ObjectKind kind, const char *id)
+{
+        void *object = g_hash_table_lookup(m->objects[kind], id);
+
+        return object && is_visible(caller, kind, object) ? object : NULL;
+}
+
+Template *manager_find_template(Manager *m, const char *id)
+{
+        return g_hash_table_lookup(m->objects[OBJECT_TEMPLATE], id);
+}
+
+Sandbox *manager_find_sandbox(Manager *m, const Caller *caller, const char *id)
+{
+        return find(m, caller, OBJECT_SANDBOX, id);
+}
+
+Snapshot *manager_find_snapshot(Manager *m, const Caller *caller, const char *id)
+{
+        return find(m, caller, OBJECT_SNAPSHOT, id);
+}
+
+Command *manager_find_command(Manager *m, const Caller *caller, const char *id)
+{
+        return find(m, caller, OBJECT_COMMAND, id);
+}
+
+int manager_get_template(Manager *m, const char *name, Template **ret, Fault *f)
+{
+        Template *t = manager_find_template(m, name);
+        GHashTableIter iter;
+        void *object;
+
+        g_hash_table_iter_init(&iter, m->objects[OBJECT_TEMPLATE]);
+        while (!t && g_hash_table_iter_next(&iter, NULL, &object))
+                if (g_str_equal(((Template *) object)->row->name, name))
+                        t = object;
+        if (!t)
+                return fault_set(
+                        f, FAULT_NOT_FOUND,
+                        "there is no template '%.80s'; 'fluidctl template list' shows them", name);
+        *ret = t;
+        return 0;
+}
+
+int manager_get_sandbox(Manager *m, const Caller *caller, const char *name, Sandbox **ret, Fault *f)
+{
+        Sandbox *by_id = manager_find_sandbox(m, caller, name), *other = NULL;
+        unsigned others = 0;
+        GHashTableIter iter;
+        void *object;
+
+        g_hash_table_iter_init(&iter, m->objects[OBJECT_SANDBOX]);
+        while (g_hash_table_iter_next(&iter, NULL, &object)) {
+                Sandbox *s = object;
+                if (!g_str_equal(s->row->name, name) || !sandbox_is_visible(s, caller))
+                        continue;
+                if (s->row->owner_uid == caller->uid) {
+                        *ret = s;
+                        return 0;
+                }
+                other = s;
+                others++;
+        }
+        if (others > 1 && !by_id)
+                return fault_set(f, FAULT_INVALID_ARGUMENT,
+                                 "%u users have a sandbox '%.80s'; use its id", others, name);
+        if (!by_id && !other)
+                return fault_set(f, FAULT_NOT_FOUND,
+                                 "there is no sandbox '%.80s'; 'fluidctl list' shows them", name);
+        *ret = by_id ? by_id : other;
+        return 0;
+}
+
+void manager_foreach(Manager *m, const Caller *caller, ObjectKind kind,
+                     void (*each)(void *object, void *userdata), void *userdata)
+{
+        g_autoptr(GPtrArray) list = manager_list(m, kind);
+
+        for (guint i = 0; i < list->len; i++)
+                if (is_visible(caller, kind, list->pdata[i]))
+                        each(list->pdata[i], userdata);
+}
+
+Caller manager_own_caller(void)
+{
+        return (Caller){.uid = 0, .text = "fluid-hostd"};
+}
+
+/* -- state ---------------------------------------------------------------------------------- */
+
+const char *manager_state(const Manager *m)
+{
+        if (m->is_draining)
+                return "draining";
+        return hypervisor_is_connected(m->hypervisor) ? "running" : "degraded";
+}
+
+const Config *manager_config(const Manager *m)
+{
+        return m->config;
+}
+
+Capacity manager_capacity(const Manager *m)
+{
+        Capacity c = {.sandboxes_max = (unsigned) m->config->sandboxes_max,
+                      .disk_floor_bytes = m->config->disk_floor_bytes};
+        GHashTableIter iter;
+        void *object;
+
+        g_hash_table_iter_init(&iter, m->objects[OBJECT_SANDBOX]);
+        while (g_hash_table_iter_next(&iter, NULL, &object)) {
+                const Sandbox *s = object;
+                c.sandboxes++;
+                if (!sandbox_is_on(s))
+                        continue;
+                c.vcpus_used += s->row->vcpus;
+                c.memory_used_bytes += s->row->memory_bytes;
+        }
+        (void) disk_free_bytes(m->config->state_directory, &c.disk_free_bytes, NULL);
+        return c;
+}
+
+int manager_has_room(const Manager *m, Fault *f)
+{
+        uint64_t free_bytes;
+        int r = disk_free_bytes(m->config->state_directory, &free_bytes, f);
+
+        if (r < 0)
+                return r;
+        if (free_bytes >= m->config->disk_floor_bytes)
+                return 0;
+        g_autofree char *left = size_format(free_bytes);
+        g_autofree char *floor = size_format(m->config->disk_floor_bytes);
+        return fault_set(
+                f, FAULT_NO_SPACE,
+                "only %s are left in %s and disk_floor is %s: destroy sandboxes or snapshots, or "
+                "make room on that disk",
+                left, m->config->state_directory, floor);
+}
+
+int manager_admits_work(const Manager *m, Fault *f)
+{
+        if (m->is_draining)
+                return fault_set(f, FAULT_WRONG_STATE,
+                                 "fluid-hostd is about to exit; try again when it is back");
+        return 0;
+}
+
+static int on_drained(sd_event_source *source, void *userdata)
+{
+        Manager *m = userdata;
+
+        (void) source;
+        m->drain_timer = sd_event_source_disable_unref(m->drain_timer);
+        m->drained(m->drained_userdata);
+        return 0;
+}
+
+/* From the loop, so that whoever ended the last operation has returned. */
+static void check_drained(Manager *m)
+{
+        if (m->is_draining && m->operations == 0 && m->drained && !m->drain_check)
+                (void) sd_event_add_defer(m->event, &m->drain_check, on_drained, m);
+}
+
+static int on_drain_timeout(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Manager *m = userdata;
+
+        (void) usec;
+        log_warning("%u operations did not end in time; they are taken up at the next start",
+                    m->operations);
+        return on_drained(source, userdata);
+}
+
+void manager_drain(Manager *m, uint64_t timeout_usec, void (*done)(void *userdata), void *userdata)
+{
+        if (m->is_draining)
+                return;
+        m->is_draining = true;
+        m->drained = done;
+        m->drained_userdata = userdata;
+        if (m->observer)
+                m->observer->state_changed(m->observer_userdata);
+        (void) sd_event_add_time_relative(m->event, &m->drain_timer, CLOCK_MONOTONIC, timeout_usec,
+                                          0, on_drain_timeout, m);
+        check_drained(m);
+}
+
+void manager_begin_operation(Manager *m)
+{
+        m->operations++;
+}
+
+void manager_end_operation(Manager *m)
+{
+        g_assert(m->operations > 0);
+        m->operations--;
+        check_drained(m);
+}
+
+static void keep(char **new_value, const char *old_value)
+{
+        g_free(*new_value);
+        *new_value = g_strdup(old_value);
+}
+
+void manager_reload(Manager *m, Config *config)
+{
+        keep(&config->state_directory, m->config->state_directory);
+        keep(&config->runtime_directory, m->config->runtime_directory);
+        keep(&config->diff_program, m->config->diff_program);
+        /* Worker requests point into the old one. */
+        g_ptr_array_add(m->old_configs, m->config);
+        m->config = config;
+        log_info("the configuration was read again");
+}
+
+void manager_set_observer(Manager *m, const ManagerObserver *observer, void *userdata)
+{
+        m->observer = observer;
+        m->observer_userdata = userdata;
+}
+
+/* -- the hypervisor's news ------------------------------------------------------------------ */
+
+static void on_connected(bool is_connected, void *userdata)
+{
+        Manager *m = userdata;
+        g_autoptr(GPtrArray) sandboxes = manager_list(m, OBJECT_SANDBOX);
+
+        log_info(is_connected ? "connected to libvirtd" : "libvirtd is away");
+        for (guint i = 0; i < sandboxes->len; i++) {
+                Sandbox *s = sandboxes->pdata[i];
+                if (is_connected)
+                        reconcile_sandbox(s);
+                else if (s->state != SANDBOX_DESTROYING && s->state != SANDBOX_CREATING)
+                        sandbox_set_state(s, SANDBOX_UNKNOWN, "libvirtd does not answer");
+        }
+        if (m->observer)
+                m->observer->state_changed(m->observer_userdata);
+}
+
+static void on_domain(const char *sandbox_id, DomainState state, void *userdata)
+{
+        Manager *m = userdata;
+        Sandbox *s = g_hash_table_lookup(m->objects[OBJECT_SANDBOX], sandbox_id);
+
+        (void) state;
+        if (s)
+                sandbox_probe(s);
+}
+
+static const HypervisorObserver hypervisor_observer = {on_connected, on_domain};
+
+/* -- foreign domains ------------------------------------------------------------------------ */
+
+typedef struct DomainsRequest {
+        Manager *manager;
+        GPtrArray *domains;
+        ManagerDomainsDone done;
+        void *userdata;
+} DomainsRequest;
+
+static int domains_run(void *request, Fault *f)
+{
+        DomainsRequest *q = request;
+
+        return hypervisor_list_foreign_domains(q->manager->hypervisor, &q->domains, f);
+}
+
+static const char *domain_state_to_string(DomainState state)
+{
+        static const char *const names[_DOMAIN_STATE_MAX] = {
+                [DOMAIN_ABSENT] = "absent",   [DOMAIN_SHUT_OFF] = "shut-off",
+                [DOMAIN_PAUSED] = "paused",   [DOMAIN_RUNNING] = "running",
+                [DOMAIN_CRASHED] = "crashed",
+        };
+
+        return names[state];
+}
+
+static void domains_done(void *request, int r, const Fault *f, void *userdata)
+{
+        DomainsRequest *q = request;
+        g_autoptr(GArray) listing = g_array_new(FALSE, FALSE, sizeof(DomainListing));
+
+        (void) userdata;
+        for (guint i = 0; r >= 0 && i < q->domains->len; i++) {
+                const ForeignDomain *d = q->domains->pdata[i];
+                DomainListing entry = {d->name, d->uuid, domain_state_to_string(d->state)};
+                (void) g_array_append_val(listing, entry);
+        }
+        q->done((DomainListing *) (void *) listing->data, listing->len, r, f, q->userdata);
+}
+
+static void domains_free(gpointer data)
+{
+        DomainsRequest *q = data;
+
+        if (q->domains)
+                g_ptr_array_unref(q->domains);
+        g_free(q);
+}
+
+int manager_list_domains(Manager *m, ManagerDomainsDone done, void *userdata, Fault *f)
+{
+        DomainsRequest *q;
+        int r = manager_admits_work(m, f);
+
+        if (r < 0)
+                return r;
+        q = g_new0(DomainsRequest, 1);
+        *q = (DomainsRequest){.manager = m, .done = done, .userdata = userdata};
+        (void) workers_submit(m->workers, domains_run, domains_done, q, domains_free, NULL);
+        return 0;
+}
+
+/* -- beginning and end ---------------------------------------------------------------------- */
+
+static int find_user(const char *key, const char *name, uid_t *ret_uid, gid_t *ret_gid, Fault *f)
+{
+        const struct passwd *user = getpwnam(name);
+
+        if (!user)
+                return fault_set(f, FAULT_NOT_FOUND,
+                                 "there is no user '%s' (%s in fluid.conf); "
+                                 "systemd-sysusers and the libvirt packages make them",
+                                 name, key);
+        *ret_uid = user->pw_uid;
+        *ret_gid = user->pw_gid;
+        return 0;
+}
+
+static int find_users(Manager *m, Fault *f)
+{
+        const struct group *group;
+        int r = find_user("qemu_user", m->config->qemu_user, &m->qemu_uid, &m->qemu_gid, f);
+
+        if (r == 0)
+                r = find_user("diff_user", m->config->diff_user, &m->diff_uid, &m->diff_gid, f);
+        if (r < 0)
+                return r;
+        group = getgrnam(m->config->qemu_group);
+        if (!group)
+                return fault_set(f, FAULT_NOT_FOUND,
+                                 "there is no group '%s' (qemu_group in fluid.conf)",
+                                 m->config->qemu_group);
+        m->qemu_gid = group->gr_gid;
+        return 0;
+}
+
+/* QEMU has to pass through them; nobody else has to see what is inside. */
+static int make_directories(Manager *m, Fault *f)
+{
+        static const char *const below[] = {"templates", "sandboxes"};
+        int r = make_directory(m->config->state_directory, 0711, 0, 0, f);
+
+        for (size_t i = 0; r == 0 && i < G_N_ELEMENTS(below); i++) {
+                g_autofree char *path =
+                        g_build_filename(m->config->state_directory, below[i], NULL);
+                r = make_directory(path, 0710, 0, m->qemu_gid, f);
+        }
+        return r < 0 ? r : make_directory(m->config->runtime_directory, 0711, 0, 0, f);
+}
+
+static int open_store(Manager *m, Fault *f)
+{
+        g_autofree char *path = g_build_filename(m->config->state_directory, "fluid.db", NULL);
+        int r = store_open(path, &m->store, f);
+
+        if (r == 0)
+                r = template_load_all(m, f);
+        if (r == 0)
+                r = sandbox_load_all(m, f);
+        if (r == 0)
+                r = snapshot_load_all(m, f);
+        return r < 0 ? r : command_load_all(m, f);
+}
+
+int manager_new(sd_event *event, Config *config, Manager **ret, Fault *f)
+{
+        g_autoptr(Manager) m = g_new0(Manager, 1);
+        int r;
+
+        m->event = sd_event_ref(event);
+        m->config = config;
+        m->old_configs = g_ptr_array_new();
+        for (ObjectKind kind = 0; kind < _OBJECT_KIND_MAX; kind++)
+                m->objects[kind] = g_hash_table_new(g_str_hash, g_str_equal);
+        r = find_users(m, f);
+        if (r == 0)
+                r = make_directories(m, f);
+        if (r == 0)
+                r = workers_new(event, (unsigned) config->worker_threads, &m->workers, f);
+        if (r == 0)
+                r = open_store(m, f);
+        if (r == 0)
+                r = hypervisor_new(event, config->libvirt_uri, config->virt_type,
+                                   &hypervisor_observer, m, &m->hypervisor, f);
+        if (r < 0)
+                return r;
+        *ret = g_steal_pointer(&m);
+        return 0;
+}
+
+static void free_all(Manager *m, ObjectKind kind, void (*free_object)(void *object))
+{
+        g_autoptr(GPtrArray) list = manager_list(m, kind);
+
+        g_hash_table_remove_all(m->objects[kind]);
+        for (guint i = 0; i < list->len; i++)
+                free_object(list->pdata[i]);
+}
+
+static void free_command(void *object)
+{
+        (void) command_free(object);
+}
+
+static void free_snapshot(void *object)
+{
+        (void) snapshot_free(object);
+}
+
+static void free_sandbox(void *object)
+{
+        (void) sandbox_free(object);
+}
+
+static void free_template(void *object)
+{
+        (void) template_free(object);
+}
+
+Manager *manager_free(Manager *m)
+{
+        if (!m)
+                return NULL;
+        m->observer = NULL;
+        m->workers = workers_free(m->workers);
+        free_all(m, OBJECT_COMMAND, free_command);
+        free_all(m, OBJECT_SNAPSHOT, free_snapshot);
+        free_all(m, OBJECT_SANDBOX, free_sandbox);
+        free_all(m, OBJECT_TEMPLATE, free_template);
+        m->hypervisor = hypervisor_free(m->hypervisor);
+        m->store = store_free(m->store);
+        for (ObjectKind kind = 0; kind < _OBJECT_KIND_MAX; kind++)
+                g_clear_pointer(&m->objects[kind], g_hash_table_unref);
+        m->drain_timer = sd_event_source_disable_unref(m->drain_timer);
+        m->drain_check = sd_event_source_disable_unref(m->drain_check);
+        (void) config_free(m->config);
+        for (guint i = 0; i < m->old_configs->len; i++)
+                (void) config_free(m->old_configs->pdata[i]);
+        g_ptr_array_unref(m->old_configs);
+        m->event = sd_event_unref(m->event);
+        g_free(m);
+        return NULL;
+}
