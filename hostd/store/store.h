@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What must survive: SQLite, one connection, one file, one row struct per table.
+ *
+ * Opened exclusively (locking_mode=EXCLUSIVE, journal_mode=WAL, synchronous=FULL, foreign keys on):
+ * when a call returns 0 its rows are on disk. Calls are made on the loop only. On failure nothing
+ * has changed, and the reason has SQLite's words: FAULT_IO, FAULT_NO_SPACE, FAULT_NO_MEMORY;
+ * FAULT_EXISTS for a name that is taken, FAULT_NOT_FOUND for a row that names one that does not
+ * exist, FAULT_IN_USE for the removal of what another row names, FAULT_INTERNAL for a value that
+ * the table refuses.
+ *
+ * Rows own their strings; lists are GPtrArrays that free them, in the order in which the rows were
+ * first put. A string that is not "or NULL" below is kept as "" where it is NULL; a number of
+ * INT64_MAX or more comes back as UINT64_MAX. Putting inserts, or replaces the row of that id in
+ * place: what refers to it stays. Deleting what is not there is no error. The tables:
+ * sql/NNN-*.sql, embedded in the binary; PRAGMA user_version is the number of the last one applied.
+ */
+
+#include "base/fault.h"
+#include "base/file.h"
+#include "base/name.h"
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Store Store;
+
+/* Opens or creates the database `path`, runs PRAGMA quick_check, and applies missing migrations,
+ * each in a transaction, after a backup beside it (path + ".before-NNN", the first missing number).
+ * A damaged, empty or foreign file, one of a newer version, and a log without its database are
+ * refused with FAULT_IO and what to do; a file that another process has open with FAULT_BUSY.
+ * Nothing is ever recreated silently: a new database is filled as path + ".new" and then renamed.
+ */
+int store_open(const char *path, Store **ret, Fault *f);
+Store *store_free(Store *s);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Store, store_free)
+
+/* Several changes that happen together or not at all. Not nested. A call that fails in between
+ * undoes itself only; where SQLite had to undo more, the calls after it and the commit fail, too.
+ * References between sandboxes and snapshots are checked at the commit. store_rollback() is safe to
+ * call at any time, after a failed commit, too. */
+int store_begin(Store *s, Fault *f);
+int store_commit(Store *s, Fault *f);
+void store_rollback(Store *s);
+
+/* -- templates ------------------------------------------------------------------------------ */
+
+typedef struct TemplateDiskRow {
+        char *target; /* "vda" */
+        char *path;   /* absolute */
+        char *format; /* "raw" or "qcow2" */
+        uint64_t virtual_size_bytes;
+        uint64_t file_size_bytes; /* with mtime: how a domain's disk is known to be unchanged */
+        int64_t mtime_nsec;
+} TemplateDiskRow;
+
+typedef struct TemplateRow {
+        Id id;
+        char *name;   /* unique */
+        char *state;  /* "importing", "ready" */
+        char *source; /* "image", "domain:NAME" */
+        char *sha256; /* of the first disk, "" while importing */
+        uint64_t size_bytes;
+        char *kernel, *initrd; /* absolute paths, or NULL */
+        char *cmdline;         /* or NULL */
+        char *nvram;           /* absolute path, or NULL */
+        char *blueprint;       /* domain XML, or NULL */
+        unsigned vcpus;
+        uint64_t memory_bytes;
+        uint64_t created_usec;
+        unsigned owner_uid;
+        GPtrArray *disks; /* of TemplateDiskRow, in order; never NULL */
+} TemplateRow;
+
+TemplateRow *template_row_free(TemplateRow *row);
+TemplateDiskRow *template_disk_row_free(TemplateDiskRow *row);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(TemplateRow, template_row_free)
+
+/* Inserts, or replaces the row of that id with its disks. */
+int store_put_template(Store *s, const TemplateRow *row, Fault *f);
+int store_delete_template(Store *s, const char *id, Fault *f);
+int store_load_templates(Store *s, GPtrArray **ret_rows, Fault *f);
+
+/* -- sandboxes ------------------------------------------------------------------------------ */
+
+typedef struct SandboxRow {
+        Id id;
+        char *name; /* unique per owner */
+        char *agent;
+        unsigned owner_uid;
+        char *state, *reason;
+        Id template_id;
+        Id head_snapshot_id; /* empty text: stands on the template */
+        unsigned layer;      /* number of the layer that it writes to */
+        unsigned next_layer; /* the next number that was never used */
+        unsigned vcpus;
+        uint64_t memory_bytes;
+        uint64_t boot_timeout_usec;
+        uint64_t created_usec;
+        uint64_t expires_usec; /* 0: never */
+        char *network;
+        char *labels; /* a JSON object of strings */
+} SandboxRow;
+
+SandboxRow *sandbox_row_free(SandboxRow *row);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SandboxRow, sandbox_row_free)
+
+int store_put_sandbox(Store *s, const SandboxRow *row, Fault *f);
+/* With its snapshots and commands. */
+int store_delete_sandbox(Store *s, const char *id, Fault *f);
+int store_load_sandboxes(Store *s, GPtrArray **ret_rows, Fault *f);
+
+/* -- snapshots ------------------------------------------------------------------------------ */
+
+typedef struct SnapshotRow {
+        Id id;
+        Id sandbox_id;
+        char *name; /* unique per sandbox; NULL: a hidden point, made for a diff, to be merged away
+                     */
+        Id parent_id; /* empty text: stands on the template */
+        unsigned layer;
+        char *state;       /* "creating", "ready" */
+        char *consistency; /* "frozen", "crash", "off" */
+        char *reason;
+        uint64_t size_bytes;
+        uint64_t created_usec;
+} SnapshotRow;
+
+SnapshotRow *snapshot_row_free(SnapshotRow *row);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SnapshotRow, snapshot_row_free)
+
+int store_put_snapshot(Store *s, const SnapshotRow *row, Fault *f);
+int store_delete_snapshot(Store *s, const char *id, Fault *f);
+int store_load_snapshots(Store *s, GPtrArray **ret_rows, Fault *f);
+
+/* -- commands ------------------------------------------------------------------------------- */
+
+typedef struct CommandRow {
+        Id id;
+        Id sandbox_id;
+        char *argv;  /* a JSON array of strings */
+        char *state; /* "running", "exited", "killed", "timed-out", "failed" */
+        char *reason;
+        int exit_status;
+        int signal;
+        int64_t pid; /* in the guest; 0: not known yet */
+        uint64_t output_max;
+        uint64_t deadline_usec; /* CLOCK_REALTIME; 0: none */
+        uint64_t stdout_bytes, stderr_bytes;
+        bool stdout_truncated, stderr_truncated;
+        uint64_t started_usec, ended_usec;
+} CommandRow;
+
+CommandRow *command_row_free(CommandRow *row);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CommandRow, command_row_free)
+
+int store_put_command(Store *s, const CommandRow *row, Fault *f);
+int store_delete_command(Store *s, const char *id, Fault *f);
+int store_load_commands(Store *s, GPtrArray **ret_rows, Fault *f);
+
+/* -- audit ---------------------------------------------------------------------------------- */
+
+/* One line of the trail. A call that changes something writes "begin" before its effect and "done"
+ * or "failed" after it; one that is turned down writes "refused". */
+typedef struct AuditRow {
+        uint64_t seq; /* 1, 2, … without a gap */
+        uint64_t time_usec;
+        unsigned caller_uid;
+        const char *caller; /* "fluidctl[1234]", escaped for print */
+        const char *kind;   /* "sandbox.create" */
+        const char *phase;  /* "begin", "done", "failed", "refused" */
+        const char *object; /* a bus path, or "" */
+        const char *detail; /* a JSON object: arguments without content */
+        const char *error;  /* fault_to_string(), or "" */
+        char hash[SHA256_HEX_SIZE];
+} AuditRow;
+
+/* Appends: sets seq and hash. Within an open transaction it joins it. The hash is SHA-256 over the
+ * previous row's hash (64 zeros before the first) and this row's fields in the order above, each as
+ * text with its length in bytes before it ("LENGTH:TEXT", numbers in decimal), so that no two rows
+ * read alike. The table itself refuses updates and deletions. */
+int store_append_audit(Store *s, AuditRow *row, Fault *f);
+
+typedef struct AuditFilter {
+        const char *object, *kind; /* NULL: any; object matches the path's last parts, too */
+        bool has_caller_uid;
+        unsigned caller_uid;
+        uint64_t since_usec, until_usec; /* 0: open */
+        uint64_t limit;                  /* the newest so many; 0: all */
+} AuditFilter;
+
+/* Calls `each` for every row that matches, oldest first; a negative return ends it with that, and
+ * `f` is left alone. The row's strings are valid during the call only. `each` must not query. */
+int store_query_audit(Store *s, const AuditFilter *filter,
+                      int (*each)(const AuditRow *row, void *userdata), void *userdata, Fault *f);
+
+/* Computes the chain anew; about 100,000 rows a second. FAULT_IO where the database cannot be read;
+ * else 0, `ret_intact`, the number of rows before the first wrong one, and a detail, which the
+ * caller frees: the head's hash, or the first wrong row and how it is wrong. The head that the
+ * database knows of (table meta) is compared too, so that rows cut off the end are found. A trail
+ * and head written anew altogether are found only against a head that was kept elsewhere, as in the
+ * journal. */
+int store_verify_audit(Store *s, bool *ret_intact, uint64_t *ret_rows, char **ret_detail, Fault *f);
