@@ -43,12 +43,12 @@ LIBRARIES := libvirt libvirt-qemu libsystemd sqlite3 json-c glib-2.0 libxml-2.0
 # Asked of pkg-config when first used, since `make deps` may have to bring it.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(LIBRARIES)))$(PKG_CFLAGS)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(OPTIMISE) $(WARNINGS) $(HARDENING) \
-	-DFLUID_VERSION='"$(VERSION)"' -DFLUID_LIBEXECDIR='"$(LIBEXECDIR)"' \
+	-DFLUID_VERSION='"$(VERSION)"' \
 	-DFLUID_SYSCONFDIR='"$(SYSCONFDIR)"' -Ihostd -I. -I$(OUT)/gen $(PKG_CFLAGS) \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer) $(CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 
-libs = $(shell pkg-config --libs $(1))
+libs = $(shell pkg-config --libs $(1)) -lm
 LIBS_base  := libsystemd json-c glib-2.0
 LIBS_loop  := $(LIBS_base)
 LIBS_store := sqlite3 $(LIBS_base)

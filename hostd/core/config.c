@@ -8,9 +8,8 @@
 #include <stddef.h>
 #include <string.h>
 
-#ifndef FLUID_LIBEXECDIR
-#define FLUID_LIBEXECDIR "/usr/libexec/fluid"
-#endif
+/* In a default: the prefix below which this program is installed. */
+#define PREFIX "PREFIX"
 
 #define CONFIG_SIZE_MAX (64 * 1024)
 
@@ -41,7 +40,7 @@ static const Key keys[] = {
         K(qemu_user, KEY_WORD, "libvirt-qemu", NULL, NULL,
           "The user that QEMU runs as; owns the disks of sandboxes."),
         K(qemu_group, KEY_WORD, "libvirt-qemu", NULL, NULL, "Its group."),
-        K(diff_program, KEY_PATH, FLUID_LIBEXECDIR "/fluid-diff", NULL, NULL,
+        K(diff_program, KEY_PATH, PREFIX "/libexec/fluid/fluid-diff", NULL, NULL,
           "The program that reads guest file systems."),
         K(diff_user, KEY_WORD, "fluid-diff", NULL, NULL, "The user that it runs as."),
         K(worker_threads, KEY_COUNT, "8", "1", "64",
@@ -158,12 +157,27 @@ static int set_key(Config *c, const Key *key, const char *text, Fault *f)
         return set_number(c, key, text, f);
 }
 
+/* …/sbin/fluid-hostd is below …; where that cannot be told, or is too long, below /usr. */
+static char *expand_prefix(const char *text)
+{
+        g_autofree char *program = g_file_read_link("/proc/self/exe", NULL);
+        g_autofree char *directory = g_path_get_dirname(program ? program : "/usr/sbin/fluid-hostd");
+        g_autofree char *prefix = g_path_get_dirname(directory);
+
+        return g_strconcat(strlen(prefix) < 32 ? prefix : "/usr", text + strlen(PREFIX), NULL);
+}
+
 Config *config_new(void)
 {
         Config *c = g_new0(Config, 1);
 
-        for (size_t i = 0; i < G_N_ELEMENTS(keys); i++)
-                g_assert(set_key(c, keys + i, keys[i].default_text, NULL) == 0);
+        for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
+                g_autofree char *expanded = NULL;
+                const char *text = keys[i].default_text;
+                if (g_str_has_prefix(text, PREFIX))
+                        text = expanded = expand_prefix(text);
+                g_assert(set_key(c, keys + i, text, NULL) == 0);
+        }
         return c;
 }
 

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Every verb, each in its file verb-NAME.c, in the order of the help. */
+
+#include "dbus/ctl/ctl.h"
+
+#define VERBS(X) \
+        X(status) \
+        X(template_import) \
+        X(template_list) \
+        X(template_show) \
+        X(template_remove) \
+        X(domains) \
+        X(create) \
+        X(list) \
+        X(show) \
+        X(wait) \
+        X(start) \
+        X(stop) \
+        X(extend) \
+        X(destroy) \
+        X(exec) \
+        X(commands) \
+        X(log) \
+        X(kill) \
+        X(push) \
+        X(pull) \
+        X(snapshot) \
+        X(snapshots) \
+        X(restore) \
+        X(diff) \
+        X(audit) \
+        X(audit_verify) \
+        X(audit_export)
+
+#define X(verb) extern const Verb verb_##verb;
+VERBS(X)
+#undef X

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Who is behind a connection to the bus. The uid is what the bus daemon says, and never changes for
+ * a unique name, so it is asked once; the newest CALLERS_MAX connections are remembered until they
+ * end. */
+
+#include "base/fault.h"
+#include "core/caller.h"
+
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+
+#define CALLERS_MAX 1024
+
+typedef struct Callers Callers;
+
+/* `gone` tells that a connection has ended, of anybody's on the bus. FAULT_INTERNAL. */
+typedef void (*CallerGone)(const char *name, void *userdata);
+int callers_new(sd_bus *bus, CallerGone gone, void *userdata, Callers **ret, Fault *f);
+Callers *callers_free(Callers *c);
+
+/* Of the sender of `m`. FAULT_DENIED where the bus does not know it any more. */
+int callers_get(Callers *c, sd_bus_message *m, Caller *ret, Fault *f);
+
+/* Calls `each` for every connection that is remembered. */
+void callers_foreach(Callers *c,
+                     void (*each)(const char *name, const Caller *caller, void *userdata),
+                     void *userdata);
+
+/* A permission to look that was given a short time ago need not be asked for again. */
+void callers_set_observes(Callers *c, const char *name, uint64_t until_usec);
+bool callers_observes(const Callers *c, const char *name);

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/manager.h"
+
+#include "api/call.h"
+#include "api/options.h"
+#include "core/audit.h"
+#include "core/sandbox.h"
+#include "core/template.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+/* -- properties ------------------------------------------------------------------------------- */
+
+static int append_host_name(sd_bus_message *reply, G_GNUC_UNUSED const Api *api)
+{
+        char name[256] = "";
+
+        if (gethostname(name, sizeof name - 1) < 0)
+                return -errno;
+        return sd_bus_message_append(reply, "s", name);
+}
+
+static int append_capacity(sd_bus_message *reply, const Api *api)
+{
+        Capacity c = manager_capacity(api->manager);
+
+        return sd_bus_message_append(reply, "a{sv}", 6, "sandboxes", "u", c.sandboxes,
+                                     "sandboxes_max", "u", c.sandboxes_max, "disk_free_bytes", "t",
+                                     c.disk_free_bytes, "disk_floor_bytes", "t", c.disk_floor_bytes,
+                                     "vcpus_used", "u", c.vcpus_used, "memory_used_bytes", "t",
+                                     c.memory_used_bytes);
+}
+
+PROPERTY(get_version, Api, api, "s", api->version)
+PROPERTY_BY(get_host_name, append_host_name)
+PROPERTY(get_state, Api, api, "s", manager_state(api->manager))
+PROPERTY_BY(get_capacity, append_capacity)
+PROPERTY(get_features, G_GNUC_UNUSED Api, api, "as", 3, "disk-snapshots", "diff-ext4",
+         "domain-templates")
+
+/* -- sandboxes -------------------------------------------------------------------------------- */
+
+static int create_sandbox(Call *call, void *object, Fault *f)
+{
+        SandboxSpec spec = {0};
+        g_autofree char *labels = NULL;
+        const Option options[] = {
+                {"name", "s", &spec.name},
+                {"agent", "s", &spec.agent},
+                {"vcpus", "u", &spec.vcpus},
+                {"memory_bytes", "t", &spec.memory_bytes},
+                {"ttl_usec", "t", &spec.ttl_usec},
+                {"labels", "a{ss}", &labels},
+                {"network", "s", &spec.network},
+                {"boot_timeout_usec", "t", &spec.boot_timeout_usec},
+        };
+        Sandbox *s;
+        int r = call_read_fault(sd_bus_message_read(call->message, "s", &spec.template), f);
+
+        if (r >= 0)
+                r = options_read(call->message, options, G_N_ELEMENTS(options), f);
+        spec.labels = labels;
+        if (r >= 0)
+                r = sandbox_create(object, &call->caller, &spec, &s, f);
+        if (r >= 0)
+                ends_watch_sandbox(call->api->ends, s);
+        if (r >= 0)
+                r = call_reply(call, f, "o",
+                               object_path(OBJECT_SANDBOX, sandbox_row(s)->id.text).text);
+        return r;
+}
+
+static int get_sandbox(Call *call, void *object, Fault *f)
+{
+        const char *name;
+        Sandbox *s;
+        int r = call_read_fault(sd_bus_message_read(call->message, "s", &name), f);
+
+        if (r >= 0)
+                r = manager_get_sandbox(object, &call->caller, name, &s, f);
+        if (r >= 0)
+                r = call_reply(call, f, "o",
+                               object_path(OBJECT_SANDBOX, sandbox_row(s)->id.text).text);
+        return r;
+}
+
+typedef struct Listing {
+        Api *api;
+        sd_bus_message *reply;
+        const char *state, *agent, *template;
+        uint32_t owner_uid;
+        int r;
+} Listing;
+
+static bool matches(const Listing *l, const Sandbox *s)
+{
+        const SandboxRow *row = sandbox_row(s);
+
+        return (!l->state || g_str_equal(sandbox_state_to_string(sandbox_state(s)), l->state)) &&
+               (!l->agent || g_str_equal(row->agent, l->agent)) &&
+               (!l->template || g_str_equal(sandbox_template_name(s), l->template)) &&
+               (l->owner_uid == UINT32_MAX || row->owner_uid == l->owner_uid);
+}
+
+static void list_one(void *object, void *userdata)
+{
+        Listing *l = userdata;
+
+        if (l->r < 0 || !matches(l, object))
+                return;
+        if ((l->r = sd_bus_message_open_container(l->reply, 'r', "oa{sv}")) < 0 ||
+            (l->r = sd_bus_message_append(
+                     l->reply, "o",
+                     object_path(OBJECT_SANDBOX, sandbox_row(object)->id.text).text)) < 0 ||
+            (l->r = properties_append(l->reply, l->api, &sandbox_interface, object, 0)) < 0)
+                return;
+        l->r = sd_bus_message_close_container(l->reply);
+}
+
+static int check_state(const char *state, Fault *f)
+{
+        if (!state)
+                return 0;
+        for (SandboxState known = 0; known < _SANDBOX_STATE_MAX; known++)
+                if (g_str_equal(sandbox_state_to_string(known), state))
+                        return 0;
+        return fault_set(f, FAULT_INVALID_ARGUMENT, "there is no state '%.40s'", state);
+}
+
+static int list_sandboxes(Call *call, void *object, Fault *f)
+{
+        g_autoptr(sd_bus_message) reply = NULL;
+        Listing l = {.api = call->api, .owner_uid = UINT32_MAX};
+        const Option options[] = {
+                {"state", "s", &l.state},
+                {"agent", "s", &l.agent},
+                {"template", "s", &l.template},
+                {"owner_uid", "u", &l.owner_uid},
+        };
+        int r = options_read(call->message, options, G_N_ELEMENTS(options), f);
+
+        if (r < 0 || (r = check_state(l.state, f)) < 0)
+                return r;
+        l.r = sd_bus_message_new_method_return(call->message, &reply);
+        l.reply = reply;
+        if (l.r >= 0)
+                l.r = sd_bus_message_open_container(reply, 'a', "(oa{sv})");
+        manager_foreach(object, &call->caller, OBJECT_SANDBOX, list_one, &l);
+        if (l.r >= 0)
+                l.r = sd_bus_message_close_container(reply);
+        return call_send(call, reply, l.r, f);
+}
+
+/* -- templates -------------------------------------------------------------------------------- */
+
+/* One of a template's files: a descriptor, or for root a path. */
+typedef struct Source {
+        const char *what;
+        int fd;
+        const char *path;
+        int opened;
+} Source;
+
+static int source_open(Source *s, const Caller *caller, Fault *f)
+{
+        if (!s->path)
+                return 0;
+        if (s->fd >= 0)
+                return fault_set(f, FAULT_INVALID_ARGUMENT, "give %s or %s_path, not both", s->what,
+                                 s->what);
+        if (!caller_is_admin(caller))
+                return fault_set(f, FAULT_DENIED,
+                                 "%s_path is for root only: open the file and pass its descriptor "
+                                 "as %s",
+                                 s->what, s->what);
+        if (s->path[0] != '/')
+                return fault_set(f, FAULT_INVALID_ARGUMENT, "%s_path has to be absolute", s->what);
+        s->opened = open(s->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (s->opened < 0)
+                return fault_set_errno(f, errno == ENOENT ? FAULT_NOT_FOUND : FAULT_IO, errno,
+                                       "%s cannot be opened", s->path);
+        s->fd = s->opened;
+        return 0;
+}
+
+enum { IMAGE, KERNEL, INITRD, N_SOURCES };
+
+static int read_template(Call *call, TemplateSpec *spec, Source sources[static N_SOURCES], Fault *f)
+{
+        const Option options[] = {
+                {"image", "h", &sources[IMAGE].fd},
+                {"image_path", "s", &sources[IMAGE].path},
+                {"format", "s", &spec->format},
+                {"kernel", "h", &sources[KERNEL].fd},
+                {"kernel_path", "s", &sources[KERNEL].path},
+                {"initrd", "h", &sources[INITRD].fd},
+                {"initrd_path", "s", &sources[INITRD].path},
+                {"cmdline", "s", &spec->cmdline},
+                {"domain", "s", &spec->domain},
+                {"vcpus", "u", &spec->vcpus},
+                {"memory_bytes", "t", &spec->memory_bytes},
+        };
+        int r = call_read_fault(sd_bus_message_read(call->message, "s", &spec->name), f);
+
+        if (r >= 0)
+                r = options_read(call->message, options, G_N_ELEMENTS(options), f);
+        for (size_t i = 0; r >= 0 && i < N_SOURCES; i++)
+                r = source_open(&sources[i], &call->caller, f);
+        spec->image_fd = sources[IMAGE].fd;
+        spec->kernel_fd = sources[KERNEL].fd;
+        spec->initrd_fd = sources[INITRD].fd;
+        return r;
+}
+
+static int import_template(Call *call, void *object, Fault *f)
+{
+        Source sources[N_SOURCES] = {
+                [IMAGE] = {"image", -1, NULL, -1},
+                [KERNEL] = {"kernel", -1, NULL, -1},
+                [INITRD] = {"initrd", -1, NULL, -1},
+        };
+        TemplateSpec spec = {0};
+        Template *t;
+        int r = read_template(call, &spec, sources, f);
+
+        if (r >= 0)
+                r = template_import(object, &call->caller, &spec, &t, f);
+        for (size_t i = 0; i < N_SOURCES; i++)
+                (void) close_fd(sources[i].opened);
+        if (r >= 0)
+                ends_watch_template(call->api->ends, t);
+        if (r >= 0)
+                r = call_reply(call, f, "o",
+                               object_path(OBJECT_TEMPLATE, template_row(t)->id.text).text);
+        return r;
+}
+
+static int get_template(Call *call, void *object, Fault *f)
+{
+        const char *name;
+        Template *t;
+        int r = call_read_fault(sd_bus_message_read(call->message, "s", &name), f);
+
+        if (r >= 0)
+                r = manager_get_template(object, name, &t, f);
+        if (r >= 0)
+                r = call_reply(call, f, "o",
+                               object_path(OBJECT_TEMPLATE, template_row(t)->id.text).text);
+        return r;
+}
+
+/* -- the host --------------------------------------------------------------------------------- */
+
+static int append_domains(sd_bus_message *reply, const DomainListing *domains, size_t n)
+{
+        int r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = sd_bus_message_append(reply, "a{sv}", 3, "name", "s", domains[i].name, "uuid",
+                                          "s", domains[i].uuid, "state", "s", domains[i].state);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static void on_domains(const DomainListing *domains, size_t n, int r, const Fault *f,
+                       void *userdata)
+{
+        g_autoptr(sd_bus_message) reply = NULL;
+        Call *call = userdata;
+        Fault fault = {0};
+
+        if (r >= 0 && !call_is_orphan(call)) {
+                r = sd_bus_message_new_method_return(call->message, &reply);
+                if (r >= 0)
+                        r = append_domains(reply, domains, n);
+                r = call_send(call, reply, r, &fault);
+        }
+        call_end(call, r, fault_is_set(&fault) ? &fault : f);
+}
+
+static int list_domains(Call *call, void *object, Fault *f)
+{
+        int r = manager_list_domains(object, on_domains, call, f);
+
+        return r < 0 ? r : CALL_PENDING;
+}
+
+static int audit(Call *call, void *object, Fault *f)
+{
+        AuditQuery query = {.caller_uid = UINT32_MAX};
+        const Option options[] = {
+                {"object", "s", &query.object},         {"kind", "s", &query.kind},
+                {"caller_uid", "u", &query.caller_uid}, {"since_usec", "t", &query.since_usec},
+                {"until_usec", "t", &query.until_usec}, {"limit", "t", &query.limit},
+        };
+        autofd fd = -1;
+        int r = options_read(call->message, options, G_N_ELEMENTS(options), f);
+
+        query.has_caller_uid = query.caller_uid != UINT32_MAX;
+        if (r >= 0)
+                r = audit_export(object, &call->caller, &query, &fd, f);
+        return r < 0 ? r : call_reply_file(call, fd, f);
+}
+
+static int verify_audit(Call *call, void *object, Fault *f)
+{
+        g_autofree char *detail = NULL;
+        uint64_t rows;
+        bool intact;
+        int r = audit_verify(object, &intact, &rows, &detail, f);
+
+        return r < 0 ? r : call_reply(call, f, "bts", intact, rows, detail);
+}
+
+/* -- the interface ---------------------------------------------------------------------------- */
+
+static const Method methods[] = {
+        {"CreateSandbox", create_sandbox, ACTION_CREATE, "sandbox.create"},
+        {"GetSandbox", get_sandbox, ACTION_OBSERVE, NULL},
+        {"ListSandboxes", list_sandboxes, ACTION_OBSERVE, NULL},
+        {"ImportTemplate", import_template, ACTION_MANAGE_TEMPLATE, "template.import"},
+        {"GetTemplate", get_template, ACTION_OBSERVE, NULL},
+        {"ListDomains", list_domains, ACTION_OBSERVE, NULL},
+        {"Audit", audit, ACTION_OBSERVE, NULL},
+        {"VerifyAudit", verify_audit, ACTION_OBSERVE, NULL},
+};
+
+static const sd_bus_vtable vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("CreateSandbox", SD_BUS_ARGS("s", template, "a{sv}", options),
+                                SD_BUS_RESULT("o", sandbox), call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetSandbox", SD_BUS_ARGS("s", name), SD_BUS_RESULT("o", sandbox),
+                                call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListSandboxes", SD_BUS_ARGS("a{sv}", filter),
+                                SD_BUS_RESULT("a(oa{sv})", sandboxes), call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ImportTemplate", SD_BUS_ARGS("s", name, "a{sv}", options),
+                                SD_BUS_RESULT("o", template), call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetTemplate", SD_BUS_ARGS("s", name), SD_BUS_RESULT("o", template),
+                                call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListDomains", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", domains),
+                                call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Audit", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("h", rows),
+                                call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("VerifyAudit", SD_BUS_NO_ARGS,
+                                SD_BUS_RESULT("b", intact, "t", rows, "s", detail), call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_PROPERTY("Version", "s", get_version, 0, PROPERTY_CONSTANT),
+        SD_BUS_PROPERTY("HostName", "s", get_host_name, 0, PROPERTY_CONSTANT),
+        SD_BUS_PROPERTY("State", "s", get_state, 0, PROPERTY_CHANGES),
+        SD_BUS_PROPERTY("Capacity", "a{sv}", get_capacity, 0, 0),
+        SD_BUS_PROPERTY("Features", "as", get_features, 0, PROPERTY_CONSTANT),
+        SD_BUS_VTABLE_END,
+};
+
+static void *find(Manager *m, G_GNUC_UNUSED const Caller *caller, G_GNUC_UNUSED const char *id)
+{
+        return m;
+}
+
+static const char *id_of(G_GNUC_UNUSED const void *object)
+{
+        return "";
+}
+
+static bool is_visible(G_GNUC_UNUSED const void *object, G_GNUC_UNUSED const Caller *caller)
+{
+        return true;
+}
+
+const Interface manager_interface = {
+        .kind = _OBJECT_KIND_MAX,
+        .name = INTERFACE_MANAGER,
+        .path = PATH_ROOT,
+        .vtable = vtable,
+        .methods = methods,
+        .n_methods = G_N_ELEMENTS(methods),
+        .find = find,
+        .id = id_of,
+        .is_visible = is_visible,
+};

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+#include "diff/delta.h"
+
+#include "base/cleanup.h"
+
+#include <string.h>
+
+/* One bit a chunk: 64 KiB, or more where the map would grow beyond 4 MiB. */
+#define CHUNK_BITS_MIN 16
+#define CHUNKS_MAX     (UINT64_C(1) << 25)
+#define WORD_BITS      64
+
+struct Delta {
+        unsigned chunk_bits;
+        uint64_t n_chunks;
+        uint64_t *words;
+};
+
+static bool chunk_is_marked(const Delta *delta, uint64_t chunk)
+{
+        return delta->words[chunk / WORD_BITS] >> (chunk % WORD_BITS) & 1;
+}
+
+void delta_mark(Delta *delta, uint64_t offset, uint64_t length)
+{
+        if (length == 0)
+                return;
+        uint64_t end = MIN(((offset + length - 1) >> delta->chunk_bits) + 1, delta->n_chunks);
+        for (uint64_t i = offset >> delta->chunk_bits; i < end; i++)
+                delta->words[i / WORD_BITS] |= UINT64_C(1) << (i % WORD_BITS);
+}
+
+static int mark_layer(Delta *delta, Layer *layer, uint64_t size, Fault *f)
+{
+        for (uint64_t at = 0; at < size;) {
+                LayerExtent extent;
+
+                int r = layer_map(layer, at, size - at, &extent, f);
+                if (r < 0)
+                        return r;
+                if (extent.kind != EXTENT_ABSENT)
+                        delta_mark(delta, at, extent.length);
+                at += extent.length;
+        }
+        return 0;
+}
+
+/* A layer that is shorter than the one below hides its end: mark_layer() sees zeros there. */
+static int mark_above(Delta *delta, Chain *chain, unsigned common, uint64_t size, Fault *f)
+{
+        for (unsigned i = 0; i + common < chain_depth(chain); i++) {
+                int r = mark_layer(delta, chain_layer(chain, i), size, f);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int delta_new(Chain *old, Chain *new, Delta **ret, Fault *f)
+{
+        uint64_t size = MAX(chain_size(old), chain_size(new));
+        unsigned common = chain_common_depth(old, new);
+        g_autoptr(Delta) delta = g_new0(Delta, 1);
+
+        delta->chunk_bits = CHUNK_BITS_MIN;
+        while (size >> delta->chunk_bits >= CHUNKS_MAX)
+                delta->chunk_bits++;
+        delta->n_chunks = (size >> delta->chunk_bits) + 1;
+        delta->words = g_try_new0(uint64_t, delta->n_chunks / WORD_BITS + 1);
+        if (!delta->words)
+                return fault_set(f, FAULT_NO_MEMORY, "the disk needs too much memory");
+        if (common == 0) {
+                delta_mark(delta, 0, size);
+        } else {
+                int r = mark_above(delta, old, common, size, f);
+                if (r == 0)
+                        r = mark_above(delta, new, common, size, f);
+                if (r < 0)
+                        return r;
+        }
+        *ret = TAKE_PTR(delta);
+        return 0;
+}
+
+Delta *delta_free(Delta *delta)
+{
+        if (delta)
+                g_free(delta->words);
+        g_free(delta);
+        return NULL;
+}
+
+bool delta_may_differ(const Delta *delta, uint64_t offset, uint64_t length)
+{
+        uint64_t at, n;
+
+        return length > 0 && delta_next(delta, offset, offset + length, &at, &n);
+}
+
+bool delta_next(const Delta *delta, uint64_t offset, uint64_t end, uint64_t *ret_offset,
+                uint64_t *ret_length)
+{
+        uint64_t chunk = offset >> delta->chunk_bits;
+
+        end = MIN(end, delta->n_chunks << delta->chunk_bits);
+        while (chunk << delta->chunk_bits < end && !chunk_is_marked(delta, chunk))
+                chunk += delta->words[chunk / WORD_BITS] || chunk % WORD_BITS ? 1 : WORD_BITS;
+        if (chunk << delta->chunk_bits >= end)
+                return false;
+        uint64_t first = MAX(chunk << delta->chunk_bits, offset);
+        while (chunk << delta->chunk_bits < end && chunk_is_marked(delta, chunk))
+                chunk++;
+        *ret_offset = first;
+        *ret_length = MIN(chunk << delta->chunk_bits, end) - first;
+        return true;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Which parts of a disk can differ between two chains, known from their allocation tables alone.
+ *
+ * What is not marked is equal for certain; what is marked may still be equal. Its cost grows with
+ * what the layers above the common ones hold, not with the disk. */
+
+#include "diff/chain.h"
+
+typedef struct Delta Delta;
+
+/* FAULT_IMAGE_REFUSED, IO, NO_MEMORY. */
+int delta_new(Chain *old, Chain *new, Delta **ret, Fault *f);
+Delta *delta_free(Delta *delta);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Delta, delta_free)
+
+/* Marks more: what a journal's replay would change in one of the two. */
+void delta_mark(Delta *delta, uint64_t offset, uint64_t length);
+
+/* False: the `length` bytes at `offset` of both disks are the same, or both disks end before. */
+bool delta_may_differ(const Delta *delta, uint64_t offset, uint64_t length);
+
+/* The first marked run that begins or continues at or after `offset` and before `end`. */
+bool delta_next(const Delta *delta, uint64_t offset, uint64_t end, uint64_t *ret_offset,
+                uint64_t *ret_length);

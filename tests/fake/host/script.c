@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/fake/host.h"
+
+#include "tests/fake/host/state.h"
+
+void fake_host_reset(void)
+{
+        g_assert(!fake.hypervisor);
+        fake_guest_reset();
+        g_clear_pointer(&fake.domains, g_hash_table_unref);
+        g_clear_pointer(&fake.foreign, g_ptr_array_unref);
+        fake.is_held = fake.keeps_processes = false;
+        fake.is_connected = fake.power_button_works = true;
+        fake.agents_answer = fake.freeze_works = true;
+        fake.disk_free = UINT64_C(100) << 30;
+        fake.fail_at = fake.calls = 0;
+}
+
+void fake_host_fail_nth(unsigned n, FaultCode code)
+{
+        fake_lock();
+        fake.calls = 0;
+        fake.fail_at = n;
+        fake.fail_code = code;
+        fake_unlock();
+}
+
+unsigned fake_host_calls(void)
+{
+        unsigned calls;
+
+        fake_lock();
+        calls = fake.calls;
+        fake_unlock();
+        return calls;
+}
+
+void fake_host_hold(bool is_held)
+{
+        fake_lock();
+        fake.is_held = is_held;
+        g_cond_broadcast(&fake.released);
+        fake_unlock();
+}
+
+unsigned fake_host_held(void)
+{
+        unsigned held;
+
+        fake_lock();
+        held = fake.held;
+        fake_unlock();
+        return held;
+}
+
+void fake_host_set_connected(bool is_connected)
+{
+        fake_lock();
+        fake.is_connected = is_connected;
+        fake_push_news((FakeNews){.is_of_connection = true, .is_connected = is_connected});
+        fake_unlock();
+}
+
+void fake_host_set_domain(const char *id, DomainState state)
+{
+        FakeDomain *d;
+
+        fake_lock();
+        d = fake_domain_find(id);
+        if (!d && state != DOMAIN_ABSENT)
+                d = fake_domain_add(id);
+        if (d)
+                fake_set_state(d, state);
+        fake_unlock();
+}
+
+DomainState fake_host_domain(const char *id)
+{
+        const FakeDomain *d;
+        DomainState state;
+
+        fake_lock();
+        d = fake_domain_find(id);
+        state = d ? d->state : DOMAIN_ABSENT;
+        fake_unlock();
+        return state;
+}
+
+unsigned fake_host_domains(void)
+{
+        unsigned n;
+
+        fake_lock();
+        n = g_hash_table_size(fake_domains());
+        fake_unlock();
+        return n;
+}
+
+char *fake_host_disk(const char *id, unsigned i)
+{
+        const FakeDomain *d;
+        char *path;
+
+        fake_lock();
+        d = fake_domain_find(id);
+        path = d && i < d->paths->len ? g_strdup(d->paths->pdata[i]) : NULL;
+        fake_unlock();
+        return path;
+}
+
+void fake_host_set_power_button(bool works)
+{
+        fake_lock();
+        fake.power_button_works = works;
+        fake_unlock();
+}

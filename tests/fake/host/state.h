@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What the files of tests/fake/host know of each other. */
+
+#include "host/agent.h"
+#include "tests/fake/host.h"
+
+typedef struct FakeDomain {
+        char *id;
+        DomainState state;
+        char *socket;
+        GPtrArray *targets, *paths; /* of its disks */
+        bool agent_answers, is_frozen;
+        GHashTable *files; /* path → GBytes */
+} FakeDomain;
+
+typedef struct FakeHost {
+        GMutex lock; /* all below, and the domains */
+        GCond released;
+        bool is_held, is_connected, power_button_works;
+        unsigned held, calls, fail_at;
+        FaultCode fail_code;
+        uint64_t disk_free;
+        GHashTable *domains; /* by id */
+        GPtrArray *foreign;  /* of char *name, char *path in turn */
+        GQueue news;
+
+        /* The loop's alone. */
+        Hypervisor *hypervisor;
+        bool agents_answer, freeze_works, keeps_processes;
+        GPtrArray *agents, *processes, *tasks;
+} FakeHost;
+
+extern FakeHost fake;
+
+void fake_lock(void);
+void fake_unlock(void);
+
+/* With the lock held. */
+GHashTable *fake_domains(void);
+FakeDomain *fake_domain_find(const char *id);
+FakeDomain *fake_domain_add(const char *id);
+void fake_set_state(FakeDomain *d, DomainState state);
+
+typedef struct FakeNews {
+        bool is_of_connection, is_connected;
+        char *id;
+        DomainState state;
+} FakeNews;
+void fake_push_news(FakeNews news);
+/* Counts a call that may fail, and fails it if its turn has come. */
+int fake_count(const char *what, Fault *f);
+
+/* The same, of any thread, without the lock. */
+int fake_call(const char *what, Fault *f);
+
+/* Lets the loop look at news and agents. Any thread. */
+void fake_wake(void);
+
+/* The domain whose agent listens there. */
+FakeDomain *fake_domain_of(const char *socket);
+
+/* Tells every agent's observer whether it answers now. On the loop. */
+void fake_agents_update(void);
+/* Ends every task of an agent that goes away: FAULT_CANCELLED. */
+void fake_tasks_end(const Agent *a);
+void fake_guest_reset(void);
+FakeDomain *fake_domain_of_agent(const Agent *a);
