@@ -17,6 +17,7 @@ DBUSDIR    := $(if $(filter /usr,$(PREFIX)),/usr/share,/etc)/dbus-1
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
+.SECONDARY:
 MAKEFLAGS += --no-builtin-rules
 
 # -- Debian packages ---------------------------------------------------------------------------
@@ -29,6 +30,10 @@ DEPS_TEST  := debootstrap busybox-static cpio zstd e2fsprogs fdisk gdisk mtools 
 	jq perl socat procps sqlite3 bsdutils
 DEPS_LINT  := clang clang-format clang-tidy clang-tools cppcheck shellcheck libxml2-utils \
 	libclang-rt-14-dev llvm valgrind
+
+# V=1 shows whole commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(patsubst $(CURDIR)/%,%,$(2)))
 
 # -- flags -------------------------------------------------------------------------------------
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
@@ -87,14 +92,16 @@ help: ## list the targets
 # -- compiling ---------------------------------------------------------------------------------
 $(OUT)/obj/%.o: %.c $(OUT)/gen/.stamp Makefile
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(OUT)/gen/migrations.o: $(OUT)/gen/migrations.c Makefile
-	$(CC) $(ALL_CFLAGS) -c $< -o $@
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
 
 $(OUT)/gen/migrations.c: $(wildcard sql/*.sql) sql/embed
 	@mkdir -p $(@D)
-	sql/embed $(sort $(wildcard sql/*.sql)) > $@
+	$(Q)sql/embed $(sort $(wildcard sql/*.sql)) > $@
 
 $(OUT)/gen/.stamp: $(OUT)/gen/migrations.c
 	@touch $@
@@ -103,24 +110,28 @@ define layer_rules
 $(OUT)/lib/$(1).a: $(call OBJECTS,$(filter-out $(MAIN_$(1)),$(call SOURCES,$(1)))) $(if $(filter store,$(1)),$(OUT)/gen/migrations.o)
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$$(call say,AR,$$@)
+	$$(Q)ar rcs $$@ $$^
 endef
 $(foreach l,$(LAYERS),$(eval $(call layer_rules,$(l))))
 
 $(OUT)/fluid-hostd: $(OUT)/obj/hostd/hostd.o $(call archive,api core host store loop base)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_hostd))
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_hostd))
 
 $(OUT)/fluid-diff: $(call OBJECTS,$(MAIN_diff)) $(call archive,diff base)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_diff))
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_diff))
 
 $(OUT)/fluidctl: $(call OBJECTS,$(wildcard dbus/ctl/*.c)) $(call archive,base)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_ctl))
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_ctl))
 
 $(OUT)/man/.stamp: $(PROGRAMS) $(wildcard dbus/*.xml) contrib/man/interface-to-man hostd/base/fault.h
 	@mkdir -p $(@D)
-	$(OUT)/fluidctl --print-man > $(OUT)/man/fluidctl.1
-	$(OUT)/fluid-hostd --print-manual > $(OUT)/man/fluid.conf.5
-	contrib/man/interface-to-man --output $(@D) $(wildcard dbus/*.xml)
+	$(Q)$(OUT)/fluidctl --print-man > $(OUT)/man/fluidctl.1
+	$(Q)$(OUT)/fluid-hostd --print-manual > $(OUT)/man/fluid.conf.5
+	$(Q)contrib/man/interface-to-man --output $(@D) $(wildcard dbus/*.xml)
 	@touch $@
 
 # -- tests -------------------------------------------------------------------------------------
@@ -132,31 +143,36 @@ FAKES_bus  := $(FAKES_core) $(OUT)/obj/tests/bus/fixture.o
 define test_rules
 $(call test_programs,$(1)): $(OUT)/tests/%: $(OUT)/obj/tests/%.o $(FAKES_$(1)) $(call archive,$(LINK_$(1)))
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(call libs,$(LIBS_$(2)))
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(call libs,$(LIBS_$(2)))
 endef
 $(foreach t,base:base loop:loop store:store host:host core:store bus:store diff:diff ctl:base bench:host,\
 	$(eval $(call test_rules,$(firstword $(subst :, ,$(t))),$(lastword $(subst :, ,$(t))))))
 
 $(OUT)/tests/fake/host-service: $(OUT)/obj/tests/fake/host-service.o $(call archive,base)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_base))
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_base))
 
 UNIT_DIRS := base loop store host core bus diff ctl
 UNIT_TESTS = $(foreach d,$(UNIT_DIRS),$(filter $(OUT)/tests/$(d)/test-%,$(call test_programs,$(d))))
 LIVE_TESTS = $(foreach d,$(UNIT_DIRS),$(filter $(OUT)/tests/$(d)/live-%,$(call test_programs,$(d))))
 SCRIPT_TESTS = $(filter-out %.c,$(wildcard $(UNIT_DIRS:%=tests/%/test-*)))
-LIVE_SCRIPTS = $(sort $(wildcard tests/live/test-*))
-PROVE := FLUID_BUILD=$(abspath $(OUT)) prove --merge --timer
+SLOW_TESTS   = $(wildcard tests/slow/test-*)
+PROVE := FLUID_BUILD=$(abspath $(OUT)) prove --merge --timer --exec '' -j 2
 
 test-programs: $(UNIT_TESTS) $(LIVE_TESTS) $(OUT)/tests/fake/host-service
 
 check-unit: all test-programs fuzz-corpus ## unit and bus tests; no root, no guest, under 30 s
-	$(PROVE) --exec '' $(UNIT_TESTS) $(SCRIPT_TESTS)
+	$(PROVE) $(UNIT_TESTS) $(SCRIPT_TESTS)
+
+check-slow: all ## the random trees and journals that fluid-diff is held against
+	$(PROVE) $(SLOW_TESTS)
 
 check-live: all test-programs guests ## the tests on real libvirt and real guests; root
 	tests/live/run $(OUT)
 
-check: check-unit check-live ## everything that has to pass; root for the real guest
+check: check-unit check-slow check-live ## everything that has to pass; root for the real guest
 
 check-asan: ## the unit and bus tests under address and undefined behaviour sanitizers
 	$(MAKE) check-unit OUT=build/asan SANITIZE=address,undefined CC=clang
@@ -179,7 +195,8 @@ fuzz_replays = $(FUZZERS:%=$(OUT)/tests/fuzz/replay-%)
 
 $(OUT)/tests/fuzz/replay-%: $(OUT)/obj/tests/fuzz/fuzz-%.o $(OUT)/obj/tests/fuzz/replay.o $(call archive,$(FUZZ_LAYERS))
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_host) $(LIBS_diff))
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_host) $(LIBS_diff))
 
 build/fuzz/fuzz-%: tests/fuzz/fuzz-%.c $(OUT)/gen/.stamp
 	@mkdir -p $(@D)
@@ -257,7 +274,7 @@ clean: ## remove build/ but for the test guests
 distclean: ## remove all of build/
 	rm -rf build
 
-.PHONY: all help check check-unit check-live check-asan test-programs guests demo bench fuzz fuzz-corpus \
+.PHONY: all help check check-unit check-slow check-live check-asan test-programs guests demo bench fuzz fuzz-corpus \
 	lint analyze install uninstall deps clean distclean
 
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

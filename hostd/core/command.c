@@ -141,6 +141,10 @@ static void on_done(const GuestExit *guest_exit, int r, const Fault *f, void *us
 {
         Command *c = userdata;
 
+        c->task = NULL;
+        /* It runs on in the guest, and is taken up by the next daemon. */
+        if (c->manager->is_closing)
+                return;
         if (r < 0) {
                 fail(c, f);
                 return;
@@ -448,7 +452,7 @@ Command *command_free(Command *c)
         if (c->task)
                 guest_task_cancel(c->task);
         close_spools(c);
-        g_clear_pointer(&c->waiters.waiters, g_ptr_array_unref);
+        wait_clear(&c->waiters);
         (void) command_row_free(c->row);
         g_free(c);
         return NULL;

@@ -161,7 +161,8 @@ static int set_key(Config *c, const Key *key, const char *text, Fault *f)
 static char *expand_prefix(const char *text)
 {
         g_autofree char *program = g_file_read_link("/proc/self/exe", NULL);
-        g_autofree char *directory = g_path_get_dirname(program ? program : "/usr/sbin/fluid-hostd");
+        g_autofree char *directory =
+                g_path_get_dirname(program ? program : "/usr/sbin/fluid-hostd");
         g_autofree char *prefix = g_path_get_dirname(directory);
 
         return g_strconcat(strlen(prefix) < 32 ? prefix : "/usr", text + strlen(PREFIX), NULL);

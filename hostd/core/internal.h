@@ -31,7 +31,7 @@ struct Manager {
         void *observer_userdata;
         uid_t qemu_uid, diff_uid;
         gid_t qemu_gid, diff_gid;
-        bool is_draining;
+        bool is_draining, is_closing;
         unsigned operations; /* under way; a drain waits for 0 */
         sd_event_source *drain_timer, *drain_check;
         void (*drained)(void *userdata);

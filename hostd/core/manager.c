@@ -532,6 +532,13 @@ Manager *manager_free(Manager *m)
         if (!m)
                 return NULL;
         m->observer = NULL;
+        m->is_closing = true;
+        /* First of all the channels: to cancel a command would kill it. */
+        g_autoptr(GPtrArray) sandboxes = manager_list(m, OBJECT_SANDBOX);
+        for (guint i = 0; i < sandboxes->len; i++) {
+                Sandbox *s = sandboxes->pdata[i];
+                s->agent = agent_free(s->agent);
+        }
         m->workers = workers_free(m->workers);
         free_all(m, OBJECT_COMMAND, free_command);
         free_all(m, OBJECT_SNAPSHOT, free_snapshot);

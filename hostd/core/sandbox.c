@@ -281,9 +281,9 @@ void sandbox_end_operation(Sandbox *s)
         g_assert(s->operation);
         s->operation = NULL;
         s->probe_generation++;
-        if (s->state == SANDBOX_DESTROYING) {
+        if (s->state == SANDBOX_DESTROYING && !m->is_closing) {
                 destroy_now(s);
-        } else {
+        } else if (!m->is_closing) {
                 wait_notify(&s->waiters, is_reached, s);
                 if (s->needs_reconcile)
                         reconcile_sandbox(s);
@@ -767,7 +767,7 @@ Sandbox *sandbox_free(Sandbox *s)
         s->stop_timer = sd_event_source_disable_unref(s->stop_timer);
         s->ttl_timer = sd_event_source_disable_unref(s->ttl_timer);
         s->agent = agent_free(s->agent);
-        g_clear_pointer(&s->waiters.waiters, g_ptr_array_unref);
+        wait_clear(&s->waiters);
         g_clear_pointer(&s->destroyers, g_ptr_array_unref);
         (void) sandbox_row_free(s->row);
         g_free(s);

@@ -32,7 +32,7 @@ Template *template_free(Template *t)
 {
         if (!t)
                 return NULL;
-        g_clear_pointer(&t->waiters.waiters, g_ptr_array_unref);
+        wait_clear(&t->waiters);
         (void) template_row_free(t->row);
         g_free(t);
         return NULL;

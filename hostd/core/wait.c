@@ -97,3 +97,11 @@ void wait_fail(WaitList *list, const Fault *f)
                 end(list->waiters->pdata[0], fault_to_errno(f->code), f);
         g_clear_pointer(&list->waiters, g_ptr_array_unref);
 }
+
+void wait_clear(WaitList *list)
+{
+        if (!list->waiters)
+                return;
+        g_ptr_array_set_free_func(list->waiters, waiter_free);
+        g_clear_pointer(&list->waiters, g_ptr_array_unref);
+}

@@ -30,3 +30,6 @@ void wait_notify(WaitList *list, WaitIsReached is_reached, void *object);
 
 /* Ends all, with that reason. The list is empty afterwards. */
 void wait_fail(WaitList *list, const Fault *f);
+
+/* Forgets all, without a word: for an object that is freed with the manager. */
+void wait_clear(WaitList *list);

@@ -6,6 +6,7 @@
 
 #include "host/guest.h"
 
+#include "base/cleanup.h"
 #include "base/file.h"
 #include "base/quantity.h"
 #include "tests/fake/guest-agent.h"

@@ -288,15 +288,6 @@ static void test_lies(void)
                 end();
         }
 
-        begin_lying("guest-exec-status", "{\"exited\": false, \"out-data\": \"QUFBQUFBQUE=\"}",
-                    false);
-        run_spec(&run, SPEC(.argv = ARGV("true"), .timeout_usec = 300 * USEC_PER_MSEC));
-        tap_ok(run.fault.code == FAULT_TIMED_OUT || run.exit.timed_out,
-               "a program that never exits, says the agent, ends in time");
-        tap_ok(run.output[GUEST_STDOUT]->len <= 1000, "and its output stays within the limit");
-        done_run(&run);
-        end();
-
         begin_lying("guest-exec", "Command guest-exec has been disabled", true);
         run_spec(&run, SPEC(.argv = ARGV("true")));
         tap_ok(run.fault.code == FAULT_AGENT_REFUSED &&
@@ -332,14 +323,6 @@ static bool answer_after_hang_up(FakeAgent *f, const char *command, Json *argume
         return true;
 }
 
-static bool answer_no_status(FakeAgent *f, const char *command, Json *arguments, void *userdata)
-{
-        (void) f;
-        (void) arguments;
-        (void) userdata;
-        return g_str_equal(command, "guest-exec-status");
-}
-
 static void test_interruptions(void)
 {
         Run run;
@@ -358,13 +341,71 @@ static void test_interruptions(void)
         tap_is_int(fake_agent_count(fake, "guest-exec"), 1, "and the program is not started again");
         done_run(&run);
         end();
+}
 
-        begin(answer_no_status);
-        run_spec(&run, SPEC(.argv = ARGV("true"), .timeout_usec = 100 * USEC_PER_MSEC));
-        tap_ok(run.fault.code == FAULT_TIMED_OUT && !run.exit.timed_out,
+/* -- endless commands, while the other tests go on ------------------------------------------------
+ */
+
+typedef struct Endless {
+        FakeAgent *fake;
+        Agent *agent;
+        Run run;
+} Endless;
+
+static bool answer_no_status(FakeAgent *f, const char *command, Json *arguments, void *userdata)
+{
+        (void) f;
+        (void) arguments;
+        (void) userdata;
+        return g_str_equal(command, "guest-exec-status");
+}
+
+/* Only the first program never exits: the one that kills it does. */
+static bool answer_never_exits(FakeAgent *f, const char *command, Json *arguments, void *userdata)
+{
+        static uint64_t first;
+        uint64_t pid = 0;
+
+        (void) userdata;
+        if (!g_str_equal(command, "guest-exec-status"))
+                return false;
+        (void) json_find_uint(arguments, "pid", &pid);
+        first = first > 0 ? first : pid;
+        if (pid != first)
+                return false;
+        fake_agent_return(f, "{\"exited\": false, \"out-data\": \"QUFBQUFBQUE=\"}");
+        return true;
+}
+
+/* Its socket's path is free for the next agent once it is connected. */
+static void begin_endless(Endless *e, FakeAnswer answer)
+{
+        begin(answer);
+        (void) start(&e->run, SPEC(.id = "ba9876543210", .argv = ARGV("true"),
+                                   .timeout_usec = 300 * USEC_PER_MSEC));
+        while (e->run.pid == 0)
+                turn();
+        e->fake = TAKE_PTR(fake);
+        e->agent = TAKE_PTR(agent);
+}
+
+static void end_endless(Endless *e)
+{
+        done_run(&e->run);
+        e->agent = agent_free(e->agent);
+        e->fake = fake_agent_free(e->fake);
+}
+
+static void test_endless(Endless *silent, Endless *never_exits)
+{
+        wait_run(&never_exits->run);
+        tap_ok(never_exits->run.r == 0 && never_exits->run.exit.timed_out,
+               "a program that never exits, says the agent, ends in time");
+        tap_ok(never_exits->run.output[GUEST_STDOUT]->len <= 1000,
+               "and its output stays within the limit");
+        wait_run(&silent->run);
+        tap_ok(silent->run.fault.code == FAULT_TIMED_OUT && !silent->run.exit.timed_out,
                "a silent agent ends a command soon after its time");
-        done_run(&run);
-        end();
 }
 
 /* -- together -------------------------------------------------------------------------------- */
@@ -379,7 +420,11 @@ static void test_scripts(const char *shell)
 
 int main(void)
 {
+        Endless silent, never_exits;
+
         set_up();
+        begin_endless(&silent, answer_no_status);
+        begin_endless(&never_exits, answer_never_exits);
         begin(NULL);
         test_exec();
         test_refused_specs();
@@ -392,6 +437,9 @@ int main(void)
         }
         test_lies();
         test_interruptions();
+        test_endless(&silent, &never_exits);
+        end_endless(&silent);
+        end_endless(&never_exits);
         tear_down();
         return tap_done();
 }
