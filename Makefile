@@ -25,8 +25,7 @@ DEPS_BUILD := gcc make pkg-config libc6-dev libvirt-dev libsystemd-dev libsqlite
 	libglib2.0-dev libxml2-dev libext2fs-dev libseccomp-dev zlib1g-dev libzstd-dev python3
 DEPS_RUN   := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils seabios polkitd \
 	dbus-daemon systemd
-DEPS_TEST  := debootstrap busybox-static cpio zstd e2fsprogs fdisk gdisk mtools dosfstools syslinux \
-	syslinux-common extlinux grub-pc-bin grub-common iproute2 nftables dnsmasq-base util-linux \
+DEPS_TEST  := mmdebstrap busybox-static cpio zstd e2fsprogs fdisk grub-pc-bin grub-common iproute2 nftables dnsmasq-base util-linux \
 	jq perl socat procps sqlite3 bsdutils
 DEPS_LINT  := clang clang-format clang-tidy clang-tools cppcheck shellcheck libxml2-utils \
 	libclang-rt-14-dev llvm valgrind

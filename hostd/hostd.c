@@ -23,12 +23,15 @@
 #endif
 
 #define DRAIN_TIMEOUT_USEC (30 * USEC_PER_SEC)
+#define READY_POLL_USEC    (20 * USEC_PER_MSEC)
+#define READY_POLLS_MAX    250
 
 typedef struct Daemon {
         sd_event *event;
         Manager *manager;
         Api *api;
         const char *config_path;
+        unsigned polls;
 } Daemon;
 
 static const char usage[] =
@@ -144,6 +147,21 @@ static int add_signals(Daemon *d, Fault *f)
         return 0;
 }
 
+/* Whoever starts the unit and then makes a sandbox should find libvirtd; but if that does not come,
+ * the daemon is of use without. */
+static int on_poll_ready(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Daemon *d = userdata;
+
+        if (strcmp(manager_state(d->manager), "running") != 0 && ++d->polls < READY_POLLS_MAX) {
+                (void) sd_event_source_set_time(source, usec + READY_POLL_USEC);
+                return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        }
+        (void) sd_notify(false, "READY=1\nSTATUS=Running");
+        log_info("fluid-hostd %s is ready", FLUID_VERSION);
+        return 0;
+}
+
 static int start(Daemon *d, Config *config, Fault *f)
 {
         int r = sd_event_default(&d->event);
@@ -161,9 +179,12 @@ static int start(Daemon *d, Config *config, Fault *f)
                 r = api_new(d->event, d->manager, NULL, FLUID_VERSION, on_bus_lost, d, &d->api, f);
         if (r == 0)
                 r = api_claim_name(d->api, f);
-        if (r == 0)
-                (void) sd_event_set_watchdog(d->event, true);
-        return r;
+        if (r < 0)
+                return r;
+        (void) sd_event_set_watchdog(d->event, true);
+        r = sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, 0, USEC_PER_MSEC,
+                                       on_poll_ready, d);
+        return r < 0 ? fault_set_errno(f, FAULT_INTERNAL, r, "cannot set a timer") : 0;
 }
 
 static int serve(const char *config_path, Config *config)
@@ -176,8 +197,6 @@ static int serve(const char *config_path, Config *config)
                 log_error("fluid-hostd cannot start: %s", f.message);
                 (void) sd_notifyf(false, "STATUS=%s", f.message);
         } else {
-                (void) sd_notify(false, "READY=1\nSTATUS=Running");
-                log_info("fluid-hostd %s is running", FLUID_VERSION);
                 r = sd_event_loop(d.event);
         }
         d.api = api_free(d.api);

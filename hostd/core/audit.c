@@ -78,6 +78,16 @@ static char *message_detail(const Fault *f)
         return g_strdup(json_object_to_json_string_ext(detail, JSON_C_TO_STRING_PLAIN));
 }
 
+AuditEntry *audit_discard(AuditEntry *entry)
+{
+        if (!entry)
+                return NULL;
+        g_free(entry->kind);
+        g_free(entry->object);
+        g_free(entry);
+        return NULL;
+}
+
 AuditEntry *audit_end(AuditEntry *entry, int r, const Fault *f)
 {
         if (!entry)
@@ -89,10 +99,7 @@ AuditEntry *audit_end(AuditEntry *entry, int r, const Fault *f)
         Fault why = {0};
         if (append(entry->manager, &row, &why) < 0)
                 log_error("cannot write the audit row of %s: %s", entry->kind, why.message);
-        g_free(entry->kind);
-        g_free(entry->object);
-        g_free(entry);
-        return NULL;
+        return audit_discard(entry);
 }
 
 void audit_refuse(Manager *m, Caller *caller, const char *kind, const char *object, const Fault *f)

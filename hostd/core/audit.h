@@ -20,6 +20,9 @@ int audit_begin(Manager *m, Caller *caller, const char *kind, const char *object
 /* Writes the "done" (r >= 0) or "failed" row and frees the entry. NULL is allowed. Returns NULL. */
 AuditEntry *audit_end(AuditEntry *entry, int r, const Fault *f);
 
+/* Frees the entry without a row: the "begin" row was rolled back. */
+AuditEntry *audit_discard(AuditEntry *entry);
+
 /* Writes the only row of a call that was turned down before it began; nothing where the call has a
  * "begin" row already. */
 void audit_refuse(Manager *m, Caller *caller, const char *kind, const char *object, const Fault *f);

@@ -326,6 +326,7 @@ static int record(Command *c, Caller *caller, const CommandSpec *spec, Fault *f)
                 r = store_commit(store, f);
         if (r < 0) {
                 store_rollback(store);
+                c->entry = audit_discard(c->entry);
                 caller->is_audited = false;
         }
         return r;

@@ -146,6 +146,7 @@ static void abandoned(void *request, int r, const Fault *f, void *userdata)
         Creation *q = request;
         Sandbox *s = q->sandbox;
         Manager *m = s->manager;
+        g_autoptr(GPtrArray) destroyers = g_steal_pointer(&s->destroyers);
         Fault *why = userdata, store_fault = {0};
 
         if (r >= 0)
@@ -156,9 +157,12 @@ static void abandoned(void *request, int r, const Fault *f, void *userdata)
                             fault_is_set(&store_fault) ? store_fault.message : f->message);
                 s->operation = NULL;
                 sandbox_set_state(s, SANDBOX_FAILED, "%s", why->message);
+                sandbox_answer_destroyers(destroyers, r,
+                                          fault_is_set(&store_fault) ? &store_fault : f);
         } else {
                 log_warning("sandbox '%s' was not created: %s", s->row->name, why->message);
                 sandbox_forget(s, why);
+                sandbox_answer_destroyers(destroyers, 0, NULL);
         }
         g_free(why);
         manager_end_operation(m);

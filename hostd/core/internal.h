@@ -80,7 +80,7 @@ struct Sandbox {
         Agent *agent;              /* while its domain runs */
         const char *operation;     /* what is being done to it ("restored"), or NULL */
         unsigned probe_generation; /* a probe's answer counts only if nothing was begun since */
-        bool is_probing, needs_probe, needs_reconcile;
+        bool is_probing, needs_probe, needs_reconcile, needs_plug_pulled;
         bool needs_thaw; /* it may have been left frozen by a daemon that was killed */
         sd_event_source *boot_timer, *stop_timer, *ttl_timer;
         AuditEntry *create_entry, *stop_entry;
@@ -119,6 +119,8 @@ void sandbox_destroy_unfinished(Sandbox *s);
 void sandbox_arm_ttl(Sandbox *s);
 /* Forgets the object, its snapshots and commands, and frees it; its waiters learn why. */
 void sandbox_forget(Sandbox *s, const Fault *why);
+/* Ends the calls that asked for its destruction; NULL is allowed. */
+void sandbox_answer_destroyers(GPtrArray *destroyers, int r, const Fault *f);
 /* Removes what a creation that failed or was interrupted has left (core/create.c). */
 void sandbox_abandon_creation(Sandbox *s, const Fault *why);
 
@@ -137,11 +139,15 @@ typedef struct LayerDisk {
         ImageFormat backing_format;
 } LayerDisk;
 
+/* Of a layer's file; 0 where it is none. */
+unsigned layer_number(const char *path);
 /* The disks of layer number `layer` standing on snapshot `on` (NULL: the template). */
 GPtrArray *layer_plan(const Sandbox *s, unsigned layer, const Snapshot *on);
 /* Blocking, for workers; on failure nothing of it is left. */
 int layer_create(const GPtrArray *disks, uid_t uid, gid_t gid, Fault *f);
 void layer_remove(const GPtrArray *disks);
+/* Removes layers that neither the sandbox nor a snapshot of it is in. */
+void layer_remove_unused(const Sandbox *s);
 /* As the host layer wants them; valid as long as the plan. */
 DomainDisk *layer_domain_disks(const GPtrArray *disks);
 
@@ -168,12 +174,16 @@ void snapshot_forget(Snapshot *snapshot);
 
 /* A point whose cut was under way when the daemon was killed: `layer` is what the domain writes to.
  */
-void snapshot_settle(Snapshot *snapshot, unsigned layer);
+int snapshot_settle(Snapshot *snapshot, unsigned layer, Fault *f);
+/* Such a point, or NULL. */
+Snapshot *snapshot_find_unsettled(const Sandbox *s);
 
 /* The hidden point of a diff: cuts, and merges away again, without audit; the sandbox's operation
  * is held by the caller. */
 int snapshot_cut_hidden(Sandbox *s, SnapshotDone done, void *userdata, Fault *f);
 void snapshot_merge_hidden(Snapshot *hidden, OperationDone done, void *userdata);
+/* The domain was found to write to the hidden point's layer: it had been merged. */
+int snapshot_settle_merge(Snapshot *hidden, Fault *f);
 
 /* -- commands ------------------------------------------------------------------------------- */
 

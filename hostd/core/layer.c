@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 static void layer_disk_free(gpointer data)
@@ -14,6 +15,14 @@ static void layer_disk_free(gpointer data)
         g_free(d->path);
         g_free(d->backing_path);
         g_free(d);
+}
+
+unsigned layer_number(const char *path)
+{
+        g_autofree char *file = g_path_get_basename(path);
+        unsigned layer;
+
+        return g_str_has_suffix(file, ".qcow2") && sscanf(file, "%9u-", &layer) == 1 ? layer : 0;
 }
 
 GPtrArray *layer_plan(const Sandbox *s, unsigned layer, const Snapshot *on)
@@ -60,6 +69,30 @@ void layer_remove(const GPtrArray *disks)
 {
         for (guint i = 0; i < disks->len; i++)
                 (void) unlink(((LayerDisk *) disks->pdata[i])->path);
+}
+
+static bool is_used(const Sandbox *s, const GPtrArray *snapshots, unsigned layer)
+{
+        if (layer == s->row->layer)
+                return true;
+        for (guint i = 0; i < snapshots->len; i++)
+                if (((Snapshot *) snapshots->pdata[i])->row->layer == layer)
+                        return true;
+        return false;
+}
+
+void layer_remove_unused(const Sandbox *s)
+{
+        g_autofree char *directory = sandbox_directory(s->manager, s->row->id.text);
+        g_autoptr(GPtrArray) snapshots = snapshot_list(s);
+        g_autoptr(GDir) files = g_dir_open(directory, 0, NULL);
+
+        for (const char *name; files && (name = g_dir_read_name(files));) {
+                g_autofree char *path = g_build_filename(directory, name, NULL);
+                unsigned layer = layer_number(name);
+                if (layer && !is_used(s, snapshots, layer))
+                        (void) unlink(path);
+        }
 }
 
 DomainDisk *layer_domain_disks(const GPtrArray *disks)

@@ -328,7 +328,8 @@ static void on_connected(bool is_connected, void *userdata)
                 Sandbox *s = sandboxes->pdata[i];
                 if (is_connected)
                         reconcile_sandbox(s);
-                else if (s->state != SANDBOX_DESTROYING && s->state != SANDBOX_CREATING)
+                else if (s->state != SANDBOX_DESTROYING && s->state != SANDBOX_CREATING &&
+                         s->state != SANDBOX_FAILED)
                         sandbox_set_state(s, SANDBOX_UNKNOWN, "libvirtd does not answer");
         }
         if (m->observer)

@@ -8,10 +8,7 @@
 
 #include "core/internal.h"
 
-#include "base/cleanup.h"
 #include "base/log.h"
-
-#include <stdio.h>
 
 typedef struct Comparison {
         Sandbox *sandbox; /* kept alive by its operation; not looked at by the worker */
@@ -20,14 +17,6 @@ typedef struct Comparison {
         DomainState state;
         unsigned layer; /* 0: not one of ours */
 } Comparison;
-
-static unsigned layer_number(const char *path)
-{
-        g_autofree char *file = g_path_get_basename(path);
-        unsigned layer;
-
-        return sscanf(file, "%9u-", &layer) == 1 ? layer : 0;
-}
 
 static int comparison_run(void *request, Fault *f)
 {
@@ -56,37 +45,53 @@ static void ended(int r, const Fault *f, void *userdata)
         sandbox_end_operation(s);
 }
 
-static Snapshot *find_unsettled(const Sandbox *s)
-{
-        g_autoptr(GPtrArray) list = snapshot_list(s);
-
-        for (guint i = 0; i < list->len; i++)
-                if (g_str_equal(((Snapshot *) list->pdata[i])->row->state, "creating"))
-                        return list->pdata[i];
-        return NULL;
-}
-
 static bool is_on(DomainState state)
 {
         return state == DOMAIN_RUNNING || state == DOMAIN_PAUSED;
 }
 
+/* Which layer the domain writes to tells how far a cut or a merge had got. */
+static int settle(Sandbox *s, unsigned layer, Fault *f)
+{
+        Snapshot *unsettled = snapshot_find_unsettled(s);
+        int r = unsettled ? snapshot_settle(unsettled, layer, f) : 0;
+        Snapshot *head = snapshot_head(s);
+
+        if (r == 0 && head && !head->row->name && layer == head->row->layer)
+                r = snapshot_settle_merge(head, f);
+        return r;
+}
+
 /* Returns true if something goes on that will end the operation. */
 static bool put_right(Sandbox *s, const Comparison *q)
 {
-        Snapshot *unsettled = find_unsettled(s);
+        Snapshot *head;
+        Fault f = {0};
 
-        if (unsettled)
-                snapshot_settle(unsettled, q->layer);
-        if (q->layer && q->layer != s->row->layer) {
+        if (settle(s, q->layer, &f) < 0) {
+                log_error("sandbox '%s' cannot be put right: %s", s->row->name, f.message);
+                sandbox_follow(s, q->state);
+                return false;
+        }
+        /* A restore always goes to a layer with a higher number. */
+        if (q->layer && q->layer < s->row->layer) {
                 log_info("a restore of sandbox '%s' is finished", s->row->name);
                 restore_finish(s, q->layer,
                                is_on(q->state) || g_str_equal(s->row->state, "starting"), ended, s);
                 return true;
         }
+        if (q->layer != s->row->layer) {
+                log_error(
+                        "sandbox '%s' writes to layer %u where layer %u was expected; it is left as "
+                        "it is",
+                        s->row->name, q->layer, s->row->layer);
+                sandbox_follow(s, q->state);
+                return false;
+        }
         restore_drop_unused(s);
+        layer_remove_unused(s);
         sandbox_follow(s, q->state);
-        Snapshot *head = snapshot_head(s);
+        head = snapshot_head(s);
         if (!head || head->row->name)
                 return false;
         snapshot_merge_hidden(head, ended, s);

@@ -20,6 +20,7 @@ typedef struct Restore {
         uid_t uid;
         gid_t gid;
         bool was_on;
+        bool keeps_old; /* a snapshot is in it */
         bool has_moved; /* set by the worker: the domain uses the new layer */
         OperationDone done;
         void *userdata;
@@ -45,20 +46,28 @@ static int restore_run(void *request, Fault *f)
 {
         Restore *q = request;
         g_autofree DomainDisk *disks = layer_domain_disks(q->new_disks);
+        Fault why = {0};
         int r = make_layer(q, f);
 
         if (r < 0)
                 return r;
-        r = hypervisor_stop_domain(q->hypervisor, q->id.text, f);
+        r = hypervisor_stop_domain(q->hypervisor, q->id.text, &why);
         if (r == 0)
                 r = hypervisor_set_domain_disks(q->hypervisor, q->id.text, disks, q->new_disks->len,
-                                                f);
+                                                &why);
         if (r < 0) {
-                layer_remove(q->new_disks);
-                return r;
+                /* Without an answer the domain may have gone over: then the file has to be there.
+                 */
+                if (why.code != FAULT_HYPERVISOR_UNAVAILABLE) {
+                        layer_remove(q->new_disks);
+                        if (q->was_on)
+                                (void) hypervisor_start_domain(q->hypervisor, q->id.text, NULL);
+                }
+                return fault_set(f, why.code, "%s", why.message);
         }
         q->has_moved = true;
-        layer_remove(q->old_disks);
+        if (!q->keeps_old)
+                layer_remove(q->old_disks);
         return q->was_on ? hypervisor_start_domain(q->hypervisor, q->id.text, f) : 0;
 }
 
@@ -105,6 +114,16 @@ static void restore_done(void *request, int r, const Fault *f, void *userdata)
         q->done(q->has_moved || r < 0 ? r : 0, f, q->userdata);
 }
 
+static bool is_snapshot(const Sandbox *s, unsigned layer)
+{
+        g_autoptr(GPtrArray) list = snapshot_list(s);
+
+        for (guint i = 0; i < list->len; i++)
+                if (((Snapshot *) list->pdata[i])->row->layer == layer)
+                        return true;
+        return false;
+}
+
 void restore_finish(Sandbox *s, unsigned previous_layer, bool was_on, OperationDone done,
                     void *userdata)
 {
@@ -116,6 +135,7 @@ void restore_finish(Sandbox *s, unsigned previous_layer, bool was_on, OperationD
                        .id = s->row->id,
                        .new_disks = layer_plan(s, s->row->layer, snapshot_head(s)),
                        .old_disks = layer_plan(s, previous_layer, NULL),
+                       .keeps_old = is_snapshot(s, previous_layer),
                        .uid = m->qemu_uid,
                        .gid = m->qemu_gid,
                        .was_on = was_on,

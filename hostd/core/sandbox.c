@@ -128,9 +128,15 @@ void sandbox_set_state(Sandbox *s, SandboxState state, const char *format, ...)
         va_end(ap);
         if (s->state == state && g_str_equal(s->row->reason, reason))
                 return;
+        /* There is no way back from there. */
+        if (s->state == SANDBOX_DESTROYING)
+                return;
         s->state = state;
-        g_free(s->row->state);
-        s->row->state = g_strdup(state_names[state]);
+        /* The row keeps the last state that was known. */
+        if (state != SANDBOX_UNKNOWN) {
+                g_free(s->row->state);
+                s->row->state = g_strdup(state_names[state]);
+        }
         g_free(s->row->reason);
         s->row->reason = TAKE_PTR(reason);
         /* What libvirt says is asked again at the next start anyway. */
@@ -175,6 +181,15 @@ int sandbox_require_ready(const Sandbox *s, Fault *f)
 /* -- the agent's channel -------------------------------------------------------------------- */
 
 static int on_boot_timeout(sd_event_source *source, uint64_t usec, void *userdata);
+static void pull_plug(Sandbox *s);
+
+/* A guest without an answer has no business running. */
+static void fail_boot(Sandbox *s, const Fault *f)
+{
+        s->create_entry = audit_end(s->create_entry, fault_to_errno(f->code), f);
+        sandbox_set_state(s, SANDBOX_FAILED, "%s", f->message);
+        pull_plug(s);
+}
 
 static void on_thawed(int r, const Fault *f, void *userdata)
 {
@@ -215,12 +230,13 @@ void sandbox_domain_is_on(Sandbox *s)
         Manager *m = s->manager;
         Fault f = {0};
 
+        if (s->state == SANDBOX_DESTROYING)
+                return;
         if (!s->agent) {
                 g_autofree char *directory = sandbox_runtime_directory(m, s->row->id.text);
                 g_autofree char *socket = g_build_filename(directory, "agent.sock", NULL);
                 if (agent_new(m->event, socket, &agent_observer, s, &s->agent, &f) < 0) {
-                        sandbox_set_state(s, SANDBOX_FAILED, "no channel to the guest agent: %s",
-                                          f.message);
+                        fail_boot(s, &f);
                         return;
                 }
                 (void) sd_event_add_time_relative(m->event, &s->boot_timer, CLOCK_MONOTONIC,
@@ -285,7 +301,9 @@ void sandbox_end_operation(Sandbox *s)
                 destroy_now(s);
         } else if (!m->is_closing) {
                 wait_notify(&s->waiters, is_reached, s);
-                if (s->needs_reconcile)
+                if (s->needs_plug_pulled)
+                        pull_plug(s);
+                else if (s->needs_reconcile)
                         reconcile_sandbox(s);
                 else if (s->needs_probe)
                         sandbox_probe(s);
@@ -419,6 +437,7 @@ static void pulled(Sandbox *s, int r, const Fault *f)
         if (r < 0) {
                 log_warning("sandbox '%s' could not be stopped: %s", s->row->name, f->message);
                 end_stop_entry(s, r, f);
+                wait_fail(&s->waiters, f);
                 s->needs_probe = true;
         } else {
                 sandbox_domain_is_off(s, "");
@@ -426,14 +445,12 @@ static void pulled(Sandbox *s, int r, const Fault *f)
         sandbox_end_operation(s);
 }
 
+/* As soon as no other operation is under way. */
 static void pull_plug(Sandbox *s)
 {
-        Fault f = {0};
-
         s->stop_timer = sd_event_source_disable_unref(s->stop_timer);
-        if (sandbox_begin_operation(s, "stopped", &f) < 0)
-                end_stop_entry(s, fault_to_errno(f.code), &f);
-        else
+        s->needs_plug_pulled = sandbox_begin_operation(s, "stopped", NULL) < 0;
+        if (!s->needs_plug_pulled)
                 submit_power(s, hypervisor_stop_domain, pulled, NULL);
 }
 
@@ -461,7 +478,6 @@ static void pressed(Sandbox *s, int r, const Fault *f)
 int sandbox_stop(Sandbox *s, Caller *caller, bool force, Fault *f)
 {
         g_autofree char *path = sandbox_bus_path(s->row->id.text);
-        bool was_pressed = s->stop_entry;
         int r = manager_admits_work(s->manager, f);
 
         if (r < 0)
@@ -472,12 +488,11 @@ int sandbox_stop(Sandbox *s, Caller *caller, bool force, Fault *f)
         r = sandbox_begin_operation(s, "stopped", f);
         if (r < 0)
                 return r;
-        if (!was_pressed) {
-                Json *detail = json_object_new_object();
-                (void) json_object_object_add(detail, "force", json_object_new_boolean(force));
-                r = audit_begin(s->manager, caller, "sandbox.stop", path, detail, &s->stop_entry,
-                                f);
-        }
+        /* One that pressed the button before is overtaken by this. */
+        s->stop_entry = audit_end(s->stop_entry, 0, NULL);
+        Json *detail = json_object_new_object();
+        (void) json_object_object_add(detail, "force", json_object_new_boolean(force));
+        r = audit_begin(s->manager, caller, "sandbox.stop", path, detail, &s->stop_entry, f);
         if (r < 0) {
                 sandbox_end_operation(s);
                 return r;
@@ -486,15 +501,6 @@ int sandbox_stop(Sandbox *s, Caller *caller, bool force, Fault *f)
         submit_power(s, force ? hypervisor_stop_domain : hypervisor_shut_down_domain,
                      force ? pulled : pressed, NULL);
         return 0;
-}
-
-/* A guest without an answer has no business running. */
-static void gave_up(Sandbox *s, int r, const Fault *f)
-{
-        if (r < 0)
-                log_warning("sandbox '%s' could not be stopped: %s", s->row->name, f->message);
-        sandbox_close_channel(s, "the guest agent did not answer");
-        sandbox_end_operation(s);
 }
 
 static int on_boot_timeout(sd_event_source *source, uint64_t usec, void *userdata)
@@ -508,14 +514,11 @@ static int on_boot_timeout(sd_event_source *source, uint64_t usec, void *userdat
         s->boot_timer = sd_event_source_disable_unref(s->boot_timer);
         if (s->state != SANDBOX_STARTING)
                 return 0;
-        int r = fault_set(&f, FAULT_AGENT_UNAVAILABLE,
-                          "the guest agent did not answer within %s: the image needs "
-                          "qemu-guest-agent installed and started at boot; see its console log",
-                          limit);
-        s->create_entry = audit_end(s->create_entry, r, &f);
-        if (sandbox_begin_operation(s, "stopped", NULL) == 0)
-                submit_power(s, hypervisor_stop_domain, gave_up, NULL);
-        sandbox_set_state(s, SANDBOX_FAILED, "%s", f.message);
+        (void) fault_set(&f, FAULT_AGENT_UNAVAILABLE,
+                         "the guest agent did not answer within %s: the image needs "
+                         "qemu-guest-agent installed and started at boot; see its console log",
+                         limit);
+        fail_boot(s, &f);
         return 0;
 }
 
@@ -592,7 +595,7 @@ static int destruction_run(void *request, Fault *f)
         return r < 0 ? r : remove_tree(q->directory, f);
 }
 
-static void answer_destroyers(GPtrArray *destroyers, int r, const Fault *f)
+void sandbox_answer_destroyers(GPtrArray *destroyers, int r, const Fault *f)
 {
         for (guint i = 0; destroyers && i < destroyers->len; i++) {
                 Destroyer *d = destroyers->pdata[i];
@@ -637,7 +640,7 @@ static void destruction_done(void *request, int r, const Fault *f, void *userdat
                 log_warning("sandbox '%s' could not be destroyed: %s", s->row->name, why.message);
                 s->operation = NULL;
         }
-        answer_destroyers(destroyers, r, &why);
+        sandbox_answer_destroyers(destroyers, r, &why);
         manager_end_operation(m);
 }
 
@@ -721,7 +724,7 @@ int sandbox_extend_ttl(Sandbox *s, Caller *caller, uint64_t ttl_usec, Fault *f)
 {
         const Config *c = s->manager->config;
         g_autofree char *path = sandbox_bus_path(s->row->id.text);
-        uint64_t previous = s->row->expires_usec;
+        uint64_t previous = s->row->expires_usec, now = now_realtime_usec();
         AuditEntry *entry = NULL;
         int r;
 
@@ -733,7 +736,7 @@ int sandbox_extend_ttl(Sandbox *s, Caller *caller, uint64_t ttl_usec, Fault *f)
         r = audit_begin(s->manager, caller, "sandbox.extend", path, detail, &entry, f);
         if (r < 0)
                 return r;
-        s->row->expires_usec = ttl_usec == USEC_INFINITY ? 0 : now_realtime_usec() + ttl_usec;
+        s->row->expires_usec = ttl_usec >= USEC_INFINITY - now ? 0 : now + ttl_usec;
         r = sandbox_save(s, f);
         if (r < 0)
                 s->row->expires_usec = previous;

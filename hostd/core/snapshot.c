@@ -129,7 +129,7 @@ static uint64_t layer_size_bytes(const Snapshot *snapshot)
 
 typedef struct Cut {
         Snapshot *snapshot; /* its sandbox is kept alive by the operation */
-        bool holds_operation, is_on, is_frozen;
+        bool holds_operation, is_on, is_frozen, was_cut;
         AuditEntry *entry;
         GPtrArray *disks; /* the layer that the sandbox writes to from now on */
         GuestTask *task;
@@ -160,6 +160,7 @@ static int cut_run(void *request, Fault *f)
 {
         CutRequest *q = request;
         g_autofree DomainDisk *disks = layer_domain_disks(q->disks);
+        Fault why = {0};
         int r;
 
         if (q->is_on)
@@ -167,10 +168,10 @@ static int cut_run(void *request, Fault *f)
         r = layer_create(q->disks, q->uid, q->gid, f);
         if (r < 0)
                 return r;
-        r = hypervisor_set_domain_disks(q->hypervisor, q->id.text, disks, q->disks->len, f);
-        if (r < 0)
+        r = hypervisor_set_domain_disks(q->hypervisor, q->id.text, disks, q->disks->len, &why);
+        if (r < 0 && why.code != FAULT_HYPERVISOR_UNAVAILABLE)
                 layer_remove(q->disks);
-        return r;
+        return r < 0 ? fault_set(f, why.code, "%s", why.message) : 0;
 }
 
 /* The sandbox goes on above the snapshot, in `layer`: both rows change together. */
@@ -197,6 +198,8 @@ static int commit_cut(Snapshot *snapshot, unsigned layer, Fault *f)
                 store_rollback(store);
                 s->row->head_snapshot_id = before.head_snapshot_id;
                 s->row->layer = before.layer;
+                g_free(snapshot->row->state);
+                snapshot->row->state = g_strdup("creating");
         }
         return r;
 }
@@ -225,8 +228,10 @@ static void end_cut(Cut *q)
 
         (void) audit_end(q->entry, q->result, &q->fault);
         if (q->result < 0) {
-                /* Whether it was cut is found out when libvirtd is back. */
-                if (q->fault.code != FAULT_HYPERVISOR_UNAVAILABLE)
+                /* Whether it was cut is found out from the domain, now or when libvirtd is back. */
+                if (q->was_cut || q->fault.code == FAULT_HYPERVISOR_UNAVAILABLE)
+                        s->needs_reconcile = true;
+                else
                         discard_cut(snapshot);
                 snapshot = NULL;
         } else {
@@ -257,7 +262,8 @@ static void cut_done(void *request, int r, const Fault *f, void *userdata)
         (void) request;
         q->result = r;
         q->fault = *f;
-        if (r >= 0)
+        q->was_cut = r >= 0;
+        if (q->was_cut)
                 q->result = commit_cut(q->snapshot, s->row->next_layer - 1, &q->fault);
         if (q->is_frozen && s->agent &&
             guest_thaw(s->manager->event, s->agent, s->manager->config->freeze_timeout_usec, thawed,
@@ -367,10 +373,18 @@ static int start_cut(Sandbox *s, const char *name, bool freeze, bool holds_opera
         return 0;
 }
 
-static int check_can_cut(const Sandbox *s, Fault *f)
+static unsigned count_named(const Sandbox *s)
 {
-        const Config *c = s->manager->config;
         g_autoptr(GPtrArray) list = snapshot_list(s);
+        unsigned n = 0;
+
+        for (guint i = 0; i < list->len; i++)
+                n += ((Snapshot *) list->pdata[i])->row->name != NULL;
+        return n;
+}
+
+static int check_can_cut(Sandbox *s, Fault *f)
+{
         int r = manager_admits_work(s->manager, f);
 
         if (r < 0)
@@ -379,18 +393,33 @@ static int check_can_cut(const Sandbox *s, Fault *f)
             !(s->state == SANDBOX_STARTING && s->agent))
                 return fault_set(f, FAULT_WRONG_STATE, "sandbox '%s' is %s: no snapshot now",
                                  s->row->name, sandbox_state_to_string(s->state));
-        if (list->len >= c->snapshots_max)
+        if (snapshot_find_unsettled(s)) {
+                reconcile_sandbox(s);
+                return fault_set(
+                        f, FAULT_BUSY,
+                        "an earlier snapshot of sandbox '%s' is not settled yet; try again",
+                        s->row->name);
+        }
+        return manager_has_room(s->manager, f);
+}
+
+static int check_quota(const Sandbox *s, Fault *f)
+{
+        const Config *c = s->manager->config;
+        unsigned n = count_named(s);
+
+        if (n >= c->snapshots_max)
                 return fault_set(
                         f, FAULT_LIMITS_EXCEEDED,
                         "sandbox '%s' has %u snapshots already (snapshots_max); delete some",
-                        s->row->name, list->len);
+                        s->row->name, n);
         if (snapshot_depth(snapshot_head(s)) + 2 > c->chain_depth_max)
                 return fault_set(
                         f, FAULT_LIMITS_EXCEEDED,
                         "the disk of sandbox '%s' would be a chain of more than %u layers "
                         "(chain_depth_max); restore an older snapshot or make a new sandbox",
                         s->row->name, (unsigned) c->chain_depth_max);
-        return manager_has_room(s->manager, f);
+        return 0;
 }
 
 static Json *name_detail(const char *name)
@@ -418,6 +447,8 @@ int snapshot_create(Sandbox *s, Caller *caller, const char *name, bool freeze, S
                                  s->row->name, name);
         r = check_can_cut(s, f);
         if (r == 0)
+                r = check_quota(s, f);
+        if (r == 0)
                 r = sandbox_begin_operation(s, "snapshotted", f);
         if (r < 0)
                 return r;
@@ -431,24 +462,35 @@ int snapshot_create(Sandbox *s, Caller *caller, const char *name, bool freeze, S
         return r;
 }
 
-void snapshot_settle(Snapshot *snapshot, unsigned layer)
+Snapshot *snapshot_find_unsettled(const Sandbox *s)
+{
+        g_autoptr(GPtrArray) list = snapshot_list(s);
+
+        for (guint i = 0; i < list->len; i++)
+                if (g_str_equal(((Snapshot *) list->pdata[i])->row->state, "creating"))
+                        return list->pdata[i];
+        return NULL;
+}
+
+int snapshot_settle(Snapshot *snapshot, unsigned layer, Fault *f)
 {
         Sandbox *s = snapshot->sandbox;
-        Fault f = {0};
+        int r = 0;
 
         s->needs_thaw = true;
         if (layer == snapshot->row->layer) {
-                g_autoptr(GPtrArray) unused = layer_plan(s, s->row->next_layer - 1, NULL);
                 log_info("a snapshot of sandbox '%s' had not been made and is forgotten",
                          s->row->name);
-                layer_remove(unused);
                 discard_cut(snapshot);
-        } else if (commit_cut(snapshot, layer, &f) < 0) {
-                log_error("cannot record a snapshot of sandbox '%s': %s", s->row->name, f.message);
         } else {
-                log_info("a snapshot of sandbox '%s' had been made and is kept", s->row->name);
-                publish(snapshot);
+                r = commit_cut(snapshot, layer, f);
+                if (r == 0) {
+                        log_info("a snapshot of sandbox '%s' had been made and is kept",
+                                 s->row->name);
+                        publish(snapshot);
+                }
         }
+        return r;
 }
 
 /* -- the hidden point of a diff --------------------------------------------------------------- */
@@ -501,35 +543,52 @@ static int merge_run(void *request, Fault *f)
         return r;
 }
 
-static void merge_done(void *request, int r, const Fault *f, void *userdata)
+/* The sandbox writes to the hidden point's own layer again. */
+static int commit_merge(Snapshot *hidden, Fault *f)
 {
-        Merge *q = request;
-        Snapshot *hidden = q->hidden;
         Sandbox *s = hidden->sandbox;
         Store *store = s->manager->store;
         SandboxRow before = *s->row;
+        int r = store_begin(store, f);
+
+        s->row->head_snapshot_id = hidden->row->parent_id;
+        s->row->layer = hidden->row->layer;
+        if (r == 0)
+                r = sandbox_save(s, f);
+        if (r == 0)
+                r = store_delete_snapshot(store, hidden->row->id.text, f);
+        if (r == 0)
+                r = store_commit(store, f);
+        if (r < 0) {
+                store_rollback(store);
+                s->row->head_snapshot_id = before.head_snapshot_id;
+                s->row->layer = before.layer;
+                return r;
+        }
+        snapshot_forget(hidden);
+        return 0;
+}
+
+static void merge_done(void *request, int r, const Fault *f, void *userdata)
+{
+        Merge *q = request;
         Fault why = *f;
 
         (void) userdata;
-        if (r >= 0) {
-                s->row->head_snapshot_id = hidden->row->parent_id;
-                s->row->layer = hidden->row->layer;
-                r = store_begin(store, &why);
-                if (r == 0)
-                        r = sandbox_save(s, &why);
-                if (r == 0)
-                        r = store_delete_snapshot(store, hidden->row->id.text, &why);
-                if (r == 0)
-                        r = store_commit(store, &why);
-                if (r < 0) {
-                        store_rollback(store);
-                        s->row->head_snapshot_id = before.head_snapshot_id;
-                        s->row->layer = before.layer;
-                } else {
-                        snapshot_forget(hidden);
-                }
-        }
+        if (r >= 0)
+                r = commit_merge(q->hidden, &why);
         q->done(r, &why, q->userdata);
+}
+
+int snapshot_settle_merge(Snapshot *hidden, Fault *f)
+{
+        Sandbox *s = hidden->sandbox;
+        g_autoptr(GPtrArray) top = layer_plan(s, s->row->layer, NULL);
+        int r = commit_merge(hidden, f);
+
+        if (r == 0)
+                layer_remove(top);
+        return r;
 }
 
 void snapshot_merge_hidden(Snapshot *hidden, OperationDone done, void *userdata)

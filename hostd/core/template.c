@@ -494,6 +494,18 @@ static int check_unused(const Template *t, Fault *f)
         return 0;
 }
 
+/* The intent: one that is found like this at the next start is removed. */
+static int forget_readiness(Template *t, Fault *f)
+{
+        char *ready = t->row->state;
+        int r;
+
+        t->row->state = (char *) "importing";
+        r = store_put_template(t->manager->store, t->row, f);
+        t->row->state = ready;
+        return r;
+}
+
 int template_remove(Template *t, Caller *caller, OperationDone done, void *userdata, Fault *f)
 {
         Manager *m = t->manager;
@@ -506,8 +518,12 @@ int template_remove(Template *t, Caller *caller, OperationDone done, void *userd
         Json *detail = json_object_new_object();
         (void) json_object_object_add(detail, "name", json_object_new_string(t->row->name));
         r = audit_begin(m, caller, "template.remove", path, detail, &entry, f);
-        if (r < 0)
+        if (r == 0)
+                r = forget_readiness(t, f);
+        if (r < 0) {
+                (void) audit_end(entry, r, f);
                 return r;
+        }
         Removal *q = g_new0(Removal, 1);
         *q = (Removal){.template = t,
                        .entry = entry,

@@ -52,48 +52,45 @@ static void become_child(const Plan *plan)
         _exit(127);
 }
 
-/* Collects standard error (its end is what is kept) until it closes or the deadline passes. */
-static bool collect_until_closed(int fd, uint64_t deadline_usec, GString *text)
+/* Takes what can be read from standard error; its end is what is kept. False at the end of it. */
+static bool take_errors(int fd, GString *text)
 {
-        for (;;) {
-                char buffer[1024];
-                uint64_t now = now_monotonic_usec();
-                struct pollfd p = {.fd = fd, .events = POLLIN};
-                if (now >= deadline_usec)
-                        return false;
-                uint64_t left_msec = (deadline_usec - now) / USEC_PER_MSEC + 1;
-                int r = poll(&p, 1, (int) MIN(left_msec, 3600000));
-                if (r < 0 && errno != EINTR)
-                        return false;
-                if (r <= 0)
-                        continue;
-                ssize_t n = read(fd, buffer, sizeof buffer);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n <= 0)
-                        return true;
+        char buffer[1024];
+        ssize_t n;
+
+        while ((n = read(fd, buffer, sizeof buffer)) > 0) {
                 (void) g_string_append_len(text, buffer, n);
                 if (text->len > STDERR_KEPT)
                         (void) g_string_erase(text, 0, (gssize) (text->len - STDERR_KEPT));
         }
+        return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
-static int wait_until(pid_t pid, uint64_t deadline_usec, int *ret_status)
+/* Until it ends or the deadline passes. What it leaves behind in its process group is killed. */
+static int wait_until(pid_t pid, int errors_fd, uint64_t deadline_usec, GString *errors,
+                      int *ret_status)
 {
-        autofd fd = (int) syscall(SYS_pidfd_open, pid, 0);
-        uint64_t now = now_monotonic_usec();
-        struct pollfd p = {.fd = fd, .events = POLLIN};
+        autofd pid_fd = (int) syscall(SYS_pidfd_open, pid, 0);
+        struct pollfd p[] = {{.fd = pid_fd, .events = POLLIN}, {.fd = errors_fd, .events = POLLIN}};
+        bool has_ended = false;
 
-        if (fd >= 0 && now < deadline_usec)
-                (void) poll(&p, 1, (int) MIN((deadline_usec - now) / USEC_PER_MSEC + 1, 3600000));
-        pid_t reaped = waitpid(pid, ret_status, WNOHANG);
-        if (reaped == pid)
-                return 0;
+        while (pid_fd >= 0 && !has_ended) {
+                uint64_t now = now_monotonic_usec();
+                if (now >= deadline_usec)
+                        break;
+                uint64_t left_msec = (deadline_usec - now) / USEC_PER_MSEC + 1;
+                if (poll(p, G_N_ELEMENTS(p), (int) MIN(left_msec, 3600000)) < 0 && errno != EINTR)
+                        break;
+                if (p[1].revents && !take_errors(errors_fd, errors))
+                        p[1].fd = -1;
+                has_ended = p[0].revents;
+        }
+        (void) take_errors(errors_fd, errors);
         (void) kill(-pid, SIGKILL);
         (void) kill(pid, SIGKILL);
         while (waitpid(pid, ret_status, 0) < 0 && errno == EINTR)
                 ;
-        return -ETIMEDOUT;
+        return has_ended ? 0 : -ETIMEDOUT;
 }
 
 static const char *last_line(GString *text)
@@ -175,9 +172,8 @@ int child_run(const ChildSpec *spec, Fault *f)
                 (void) close_fd(high_fds[i]);
         if (r < 0)
                 return fault_set_errno(f, FAULT_IO, r, "cannot start '%s'", spec->argv[0]);
-        if (!collect_until_closed(reading, deadline, errors))
-                deadline = 0;
-        if (wait_until(pid, deadline, &status) == -ETIMEDOUT)
+        (void) fcntl(reading, F_SETFL, O_NONBLOCK);
+        if (wait_until(pid, reading, deadline, errors, &status) == -ETIMEDOUT)
                 return fault_set(f, FAULT_TIMED_OUT, "%s did not end in time and was killed",
                                  spec->argv[0]);
         return report(spec->argv[0], status, errors, f);

@@ -12,7 +12,7 @@
 typedef struct ChildSpec {
         /* NULL-terminated; argv[0] is an absolute path. No shell is involved. */
         const char *const *argv;
-        /* The time after which the whole process group is killed: FAULT_TIMED_OUT. */
+        /* The time after which it is killed: FAULT_TIMED_OUT. */
         uint64_t deadline_usec;
         /* Where standard output goes, or 0 for /dev/null. Borrowed. */
         int stdout_fd;
@@ -28,5 +28,5 @@ typedef struct ChildSpec {
 
 /* Runs it with an empty environment but PATH and LC_ALL=C.UTF-8, standard input /dev/null, and
  * reports failure as FAULT_IO with the program's name and the last line that it wrote to standard
- * error. A child never outlives this process. */
+ * error. What it leaves behind in its process group is killed, and a child never outlives this process. */
 int child_run(const ChildSpec *spec, Fault *f);

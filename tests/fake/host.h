@@ -33,6 +33,19 @@ void fake_host_reset(void);
  * fail with `code`; 0: none. A guest task counts twice: its start and its end. */
 void fake_host_fail_nth(unsigned n, FaultCode code);
 
+/* The nth, if it is one into libvirt, does what it should, but its answer is lost:
+ * FAULT_HYPERVISOR_UNAVAILABLE, and libvirtd is away from then on. */
+void fake_host_lose_nth(unsigned n);
+
+/* Before the nth the process ends as by kill -9; what outlives it (domains, what runs in guests) is
+ * written to `fd` before. */
+void fake_host_die_nth(unsigned n, int fd);
+/* Makes a new process's host what was written. */
+void fake_host_load(int fd);
+
+/* Counts as one such call: for steps of others, such as commits. False if it has to fail. */
+bool fake_host_step(const char *what);
+
 /* How many there were since: a loop over n ends when this is below n. */
 unsigned fake_host_calls(void);
 

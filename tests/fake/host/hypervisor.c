@@ -32,13 +32,21 @@ static int enter(const char *what, Fault *f)
         r = fake_count(what, f);
         if (r == 0 && !fake.is_connected)
                 r = fault_set(f, FAULT_HYPERVISOR_UNAVAILABLE, "libvirtd does not answer");
+        fake.answer_is_lost = r == 0 && fake.calls == fake.lose_at;
         if (r < 0)
                 fake_unlock();
         return r;
 }
 
-static int leave(int r)
+static int leave(int r, Fault *f)
 {
+        if (fake.answer_is_lost) {
+                fault_clear(f);
+                r = fault_set(f, FAULT_HYPERVISOR_UNAVAILABLE, "libvirtd went away meanwhile");
+                fake.is_connected = false;
+                fake_push_news((FakeNews){.is_of_connection = true, .is_connected = false});
+        }
+        fake.answer_is_lost = false;
         fake_unlock();
         return r;
 }
@@ -53,7 +61,8 @@ static int enter_domain(const char *what, const char *id, FakeDomain **ret, Faul
         if (*ret)
                 return 0;
         return leave(fault_set(f, FAULT_HYPERVISOR_FAILED, "%s: no domain %s%s", what,
-                               DOMAIN_PREFIX, id));
+                               DOMAIN_PREFIX, id),
+                     f);
 }
 
 /* -- the connection --------------------------------------------------------------------------- */
@@ -197,14 +206,15 @@ int hypervisor_create_domain(G_GNUC_UNUSED Hypervisor *h, const DomainSpec *spec
                 return r;
         if (fake_domain_find(spec->id))
                 return leave(fault_set(f, FAULT_HYPERVISOR_FAILED, "domain %s%s exists",
-                                       DOMAIN_PREFIX, spec->id));
+                                       DOMAIN_PREFIX, spec->id),
+                             f);
         d = fake_domain_add(spec->id);
         d->socket = g_strdup(spec->agent_socket);
         set_disks(d, spec->disks, spec->n_disks);
         r = power_on(d, f);
         if (r < 0)
                 (void) g_hash_table_remove(fake_domains(), d->id);
-        return leave(r);
+        return leave(r, f);
 }
 
 int hypervisor_start_domain(G_GNUC_UNUSED Hypervisor *h, const char *id, Fault *f)
@@ -212,7 +222,7 @@ int hypervisor_start_domain(G_GNUC_UNUSED Hypervisor *h, const char *id, Fault *
         FakeDomain *d;
         int r = enter_domain("hypervisor_start_domain", id, &d, f);
 
-        return r < 0 ? r : leave(power_on(d, f));
+        return r < 0 ? r : leave(power_on(d, f), f);
 }
 
 int hypervisor_shut_down_domain(G_GNUC_UNUSED Hypervisor *h, const char *id, Fault *f)
@@ -224,7 +234,7 @@ int hypervisor_shut_down_domain(G_GNUC_UNUSED Hypervisor *h, const char *id, Fau
                 return r;
         if (fake.power_button_works)
                 fake_set_state(d, DOMAIN_SHUT_OFF);
-        return leave(0);
+        return leave(0, f);
 }
 
 static int turn_off(const char *what, const char *id, DomainState state, Fault *f)
@@ -239,7 +249,7 @@ static int turn_off(const char *what, const char *id, DomainState state, Fault *
                 fake_set_state(d, DOMAIN_SHUT_OFF);
         if (d && state == DOMAIN_ABSENT)
                 fake_set_state(d, DOMAIN_ABSENT);
-        return leave(0);
+        return leave(0, f);
 }
 
 int hypervisor_stop_domain(G_GNUC_UNUSED Hypervisor *h, const char *id, Fault *f)
@@ -261,7 +271,7 @@ int hypervisor_domain_state(G_GNUC_UNUSED Hypervisor *h, const char *id, DomainS
                 return r;
         d = fake_domain_find(id);
         *ret = d ? d->state : DOMAIN_ABSENT;
-        return leave(0);
+        return leave(0, f);
 }
 
 int hypervisor_domain_disks(G_GNUC_UNUSED Hypervisor *h, const char *id, DomainDisk **ret,
@@ -277,7 +287,7 @@ int hypervisor_domain_disks(G_GNUC_UNUSED Hypervisor *h, const char *id, DomainD
         for (guint i = 0; i < d->paths->len; i++)
                 (*ret)[i] =
                         (DomainDisk){g_strdup(d->targets->pdata[i]), g_strdup(d->paths->pdata[i])};
-        return leave(0);
+        return leave(0, f);
 }
 
 DomainDisk *domain_disks_free(DomainDisk *disks, size_t n)
@@ -299,7 +309,7 @@ int hypervisor_set_domain_disks(G_GNUC_UNUSED Hypervisor *h, const char *id,
         if (r < 0)
                 return r;
         set_disks(d, disks, n);
-        return leave(0);
+        return leave(0, f);
 }
 
 static int make_layers(const DomainDisk *disks, size_t n, Fault *f)
@@ -329,11 +339,19 @@ int hypervisor_cut_disks(G_GNUC_UNUSED Hypervisor *h, const char *id, const Doma
         if (r < 0)
                 return r;
         if (d->state != DOMAIN_RUNNING && d->state != DOMAIN_PAUSED)
-                return leave(fault_set(f, FAULT_HYPERVISOR_FAILED, "the domain does not run"));
+                return leave(fault_set(f, FAULT_HYPERVISOR_FAILED, "the domain does not run"), f);
         r = make_layers(disks, n, f);
         if (r == 0)
                 set_disks(d, disks, n);
-        return leave(r);
+        return leave(r, f);
+}
+
+/* What was written to the top is found in the file below it afterwards. */
+static void merge(const FakeDomain *d, const DomainDisk *base_disks, size_t n)
+{
+        for (size_t i = 0; i < n && i < d->paths->len; i++)
+                if (!g_str_equal(d->paths->pdata[i], base_disks[i].path))
+                        fake_append(d->paths->pdata[i], base_disks[i].path);
 }
 
 int hypervisor_merge_disks(G_GNUC_UNUSED Hypervisor *h, const char *id,
@@ -345,9 +363,10 @@ int hypervisor_merge_disks(G_GNUC_UNUSED Hypervisor *h, const char *id,
         if (r < 0)
                 return r;
         if (d->state != DOMAIN_RUNNING && d->state != DOMAIN_PAUSED)
-                return leave(fault_set(f, FAULT_HYPERVISOR_FAILED, "the domain does not run"));
+                return leave(fault_set(f, FAULT_HYPERVISOR_FAILED, "the domain does not run"), f);
+        merge(d, base_disks, n);
         set_disks(d, base_disks, n);
-        return leave(0);
+        return leave(0, f);
 }
 
 int hypervisor_list_own_domains(G_GNUC_UNUSED Hypervisor *h, GArray **ret_entries, Fault *f)
@@ -367,5 +386,5 @@ int hypervisor_list_own_domains(G_GNUC_UNUSED Hypervisor *h, GArray **ret_entrie
                 (void) g_strlcpy(entry.id, d->id, sizeof entry.id);
                 g_array_append_val(*ret_entries, entry);
         }
-        return leave(0);
+        return leave(0, f);
 }

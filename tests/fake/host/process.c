@@ -32,6 +32,8 @@ static void process_free(gpointer data)
         g_free(p);
 }
 
+static int64_t last_pid = 1000;
+
 static GPtrArray *processes(void)
 {
         if (!fake.processes)
@@ -211,7 +213,6 @@ static int exec_task(sd_event *event, Agent *agent, const GuestExecSpec *spec,
 int guest_exec(sd_event *event, Agent *agent, const GuestExecSpec *spec,
                const GuestExecHandlers *handlers, void *userdata, GuestTask **ret, Fault *f)
 {
-        static int64_t last_pid = 1000;
         Process *p;
         int r = exec_task(event, agent, spec, handlers, exec_begin, userdata, ret, f);
 
@@ -296,4 +297,56 @@ unsigned fake_host_processes(void)
 void fake_host_keep_processes(bool are_kept)
 {
         fake.keeps_processes = are_kept;
+}
+
+/* -- a daemon that is killed ------------------------------------------------------------------ */
+
+#define PROCESS_TYPE "(sxbbbiiayay)"
+
+static GVariant *output_of(const Process *p, GuestStream stream)
+{
+        GBytes *output = p->output[stream];
+
+        return g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE,
+                                         output ? g_bytes_get_data(output, NULL) : NULL,
+                                         output ? g_bytes_get_size(output) : 0, 1);
+}
+
+GVariant *fake_processes_save(void)
+{
+        GVariantBuilder list;
+
+        g_variant_builder_init(&list, G_VARIANT_TYPE("a" PROCESS_TYPE));
+        for (guint i = 0; i < processes()->len; i++) {
+                const Process *p = processes()->pdata[i];
+
+                g_variant_builder_add(&list, "(sxbbbii@ay@ay)", p->id ? p->id : "", p->pid,
+                                      p->is_lost, p->has_ended, p->exit.timed_out,
+                                      p->exit.exit_status, p->exit.signal,
+                                      output_of(p, GUEST_STDOUT), output_of(p, GUEST_STDERR));
+        }
+        return g_variant_builder_end(&list);
+}
+
+void fake_processes_load(GVariant *saved)
+{
+        gboolean is_lost, has_ended, timed_out;
+        GVariant *out, *err;
+        GVariantIter iter;
+        Process next = {0};
+
+        g_variant_iter_init(&iter, saved);
+        while (g_variant_iter_next(&iter, "(sxbbbii@ay@ay)", &next.id, &next.pid, &is_lost,
+                                   &has_ended, &timed_out, &next.exit.exit_status,
+                                   &next.exit.signal, &out, &err)) {
+                next.is_lost = is_lost;
+                next.has_ended = has_ended;
+                next.exit.timed_out = timed_out;
+                next.output[GUEST_STDOUT] = g_variant_get_data_as_bytes(out);
+                next.output[GUEST_STDERR] = g_variant_get_data_as_bytes(err);
+                g_variant_unref(out);
+                g_variant_unref(err);
+                last_pid = MAX(last_pid, next.pid);
+                g_ptr_array_add(processes(), g_memdup2(&next, sizeof next));
+        }
 }

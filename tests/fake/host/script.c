@@ -13,7 +13,8 @@ void fake_host_reset(void)
         fake.is_connected = fake.power_button_works = true;
         fake.agents_answer = fake.freeze_works = true;
         fake.disk_free = UINT64_C(100) << 30;
-        fake.fail_at = fake.calls = 0;
+        fake.fail_at = fake.lose_at = fake.die_at = fake.calls = 0;
+        fake.answer_is_lost = false;
 }
 
 void fake_host_fail_nth(unsigned n, FaultCode code)
@@ -21,8 +22,22 @@ void fake_host_fail_nth(unsigned n, FaultCode code)
         fake_lock();
         fake.calls = 0;
         fake.fail_at = n;
+        fake.lose_at = fake.die_at = 0;
         fake.fail_code = code;
         fake_unlock();
+}
+
+void fake_host_lose_nth(unsigned n)
+{
+        fake_lock();
+        fake.calls = fake.fail_at = fake.die_at = 0;
+        fake.lose_at = n;
+        fake_unlock();
+}
+
+bool fake_host_step(const char *what)
+{
+        return fake_call(what, NULL) == 0;
 }
 
 unsigned fake_host_calls(void)

@@ -88,6 +88,8 @@ void fake_set_state(FakeDomain *d, DomainState state)
 int fake_count(const char *what, Fault *f)
 {
         fake.calls++;
+        if (fake.calls == fake.die_at)
+                fake_die();
         if (fake.calls == fake.fail_at)
                 return fault_set(f, fake.fail_code, "fake failure of %s, call %u", what,
                                  fake.calls);

@@ -19,8 +19,10 @@ typedef struct FakeHost {
         GMutex lock; /* all below, and the domains */
         GCond released;
         bool is_held, is_connected, power_button_works;
-        unsigned held, calls, fail_at;
+        unsigned held, calls, fail_at, lose_at, die_at;
+        bool answer_is_lost; /* of the call that is in libvirt now */
         FaultCode fail_code;
+        int death_fd;
         uint64_t disk_free;
         GHashTable *domains; /* by id */
         GPtrArray *foreign;  /* of char *name, char *path in turn */
@@ -49,14 +51,24 @@ typedef struct FakeNews {
         DomainState state;
 } FakeNews;
 void fake_push_news(FakeNews news);
-/* Counts a call that may fail, and fails it if its turn has come. */
+/* Counts a call that may fail, and fails it or ends the process if its turn has come. */
 int fake_count(const char *what, Fault *f);
 
 /* The same, of any thread, without the lock. */
 int fake_call(const char *what, Fault *f);
 
+/* Writes what outlives the process, and ends it. With the lock held. */
+void fake_die(void);
+
+/* What runs in guests, for fake_host_load(). */
+GVariant *fake_processes_save(void);
+void fake_processes_load(GVariant *saved);
+
 /* Lets the loop look at news and agents. Any thread. */
 void fake_wake(void);
+
+/* Writes what the file `from` holds to the end of `to`. */
+void fake_append(const char *from, const char *to);
 
 /* The domain whose agent listens there. */
 FakeDomain *fake_domain_of(const char *socket);

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* A manager on the host in memory, one loop, one thread but for the workers. Calls that end later
+ * are made to look like calls that return: the loop runs until they have ended. Nothing sleeps. */
+
+#include "core/diff.h"
+#include "core/internal.h"
+#include "tests/fake/host.h"
+#include "tests/tap.h"
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/quantity.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PATIENCE_USEC (20 * USEC_PER_SEC)
+#define IMAGE         "a disk of nothing\n"
+
+static struct {
+        char *directory; /* scratch */
+        char *settings;  /* more lines of fluid.conf */
+        sd_event *event;
+        Manager *manager;
+        Caller caller;
+        Fault fault; /* of the call that ended last */
+} fixture;
+
+static inline void need(int r, const char *what)
+{
+        if (r >= 0)
+                return;
+        tap_note("%s: %s: %s", what, g_strerror(-r), fixture.fault.message);
+        tap_bail_out("the fixture cannot be made");
+}
+
+/* -- beginning and end ------------------------------------------------------------------------ */
+
+/* The daemon gives files to other users. Whoever is not root becomes the root of a namespace of its
+ * own, in which the only user is root. */
+static inline void become_root(void)
+{
+        g_autofree char *users = g_strdup_printf("0 %u 1", geteuid());
+        g_autofree char *groups = g_strdup_printf("0 %u 1", getegid());
+
+        if (geteuid() == 0)
+                return;
+        if (unshare(CLONE_NEWUSER) == 0 &&
+            g_file_set_contents("/proc/self/setgroups", "deny", -1, NULL) &&
+            g_file_set_contents("/proc/self/uid_map", users, -1, NULL) &&
+            g_file_set_contents("/proc/self/gid_map", groups, -1, NULL))
+                return;
+        tap_skip("all of it", "needs to be root, or user namespaces");
+        exit(tap_done());
+}
+
+/* Runs the loop until nothing is under way and nothing has been left to do. */
+static inline void settle(void)
+{
+        uint64_t end = now_monotonic_usec() + PATIENCE_USEC;
+
+        for (;;) {
+                const Manager *m = fixture.manager;
+                bool is_busy = m && (workers_pending(m->workers) > 0 || m->operations > 0);
+                int r = sd_event_run(fixture.event, is_busy ? 100 * USEC_PER_MSEC : 0);
+
+                need(r, "sd_event_run");
+                if (r == 0 && !is_busy)
+                        return;
+                if (now_monotonic_usec() > end)
+                        tap_bail_out("something does not come to its end");
+        }
+}
+
+static inline bool until(bool (*condition)(void *userdata), void *userdata)
+{
+        uint64_t end = now_monotonic_usec() + PATIENCE_USEC;
+
+        while (!condition(userdata)) {
+                if (now_monotonic_usec() > end)
+                        return false;
+                need(sd_event_run(fixture.event, 100 * USEC_PER_MSEC), "sd_event_run");
+        }
+        return true;
+}
+
+static inline bool are_held(void *n)
+{
+        return fake_host_held() >= GPOINTER_TO_UINT(n);
+}
+
+/* Until so many calls wait in libvirt. */
+static inline void until_held(unsigned n)
+{
+        if (!until(are_held, GUINT_TO_POINTER(n)))
+                tap_bail_out("nobody calls libvirt");
+}
+
+static inline Config *new_config(const char *settings)
+{
+        g_autofree char *text = g_strdup_printf(
+                "state_directory = %s/s\nruntime_directory = %s/r\nqemu_user = root\n"
+                "qemu_group = root\ndiff_user = root\ndiff_program = %s/diff\nworker_threads = 2\n%s",
+                fixture.directory, fixture.directory, fixture.directory, settings ? settings : "");
+        Config *config;
+
+        need(config_parse("fluid.conf", text, &config, &fixture.fault), "config_parse");
+        return config;
+}
+
+/* libvirt is reached and everything is compared with it when this returns, if it can be reached. */
+static inline void start_manager(void)
+{
+        need(manager_new(fixture.event, new_config(fixture.settings), &fixture.manager,
+                         &fixture.fault),
+             "manager_new");
+        settle();
+}
+
+static inline void stop_manager(void)
+{
+        fixture.manager = manager_free(fixture.manager);
+}
+
+static inline void restart_manager(void)
+{
+        stop_manager();
+        start_manager();
+}
+
+/* What fluid-diff would be: tells what it was given. */
+#define DIFF_PROGRAM \
+        "#!/bin/sh\necho \"$@\"\n" \
+        "for i in 3 4 5 6 7 8 9; do [ ! -e /proc/$$/fd/$i ] || readlink /proc/$$/fd/$i; done\n"
+
+static inline void write_program(const char *text)
+{
+        g_autofree char *path = g_build_filename(fixture.directory, "diff", NULL);
+
+        need(g_file_set_contents(path, text, -1, NULL) ? chmod(path, 0755) : -EIO, path);
+}
+
+/* Without a manager. */
+static inline void make_fixture(const char *settings)
+{
+        /* Memory, where there is some: the store waits for its disk at every step. */
+        const char *place =
+                g_file_test("/dev/shm", G_FILE_TEST_IS_DIR) ? "/dev/shm" : g_get_tmp_dir();
+        g_autofree char *template = g_build_filename(place, "fluid-core-XXXXXX", NULL);
+
+        become_root();
+        log_set_max_priority(g_getenv("FLUID_TEST_LOG") ? LOG_DEBUG : LOG_EMERG);
+        fixture.directory = g_strdup(mkdtemp(template));
+        need(fixture.directory ? chmod(fixture.directory, 0755) : -errno, "mkdtemp");
+        fixture.settings = g_strdup(settings);
+        fixture.caller = (Caller){.uid = 1000, .text = "test[1]"};
+        write_program(DIFF_PROGRAM);
+        fake_host_reset();
+}
+
+static inline void start_fixture(const char *settings)
+{
+        make_fixture(settings);
+        need(sd_event_new(&fixture.event), "sd_event_new");
+        start_manager();
+}
+
+static inline void stop_fixture(void)
+{
+        stop_manager();
+        fixture.event = sd_event_unref(fixture.event);
+        fake_host_reset();
+        (void) remove_tree(fixture.directory, NULL);
+        g_clear_pointer(&fixture.directory, g_free);
+        g_clear_pointer(&fixture.settings, g_free);
+}
+
+/* -- calls ------------------------------------------------------------------------------------ */
+
+typedef struct Outcome {
+        bool has_ended;
+        int r;
+        Fault fault;
+} Outcome;
+
+static inline void on_outcome(int r, const Fault *f, void *userdata)
+{
+        Outcome *o = userdata;
+
+        g_assert(!o->has_ended);
+        *o = (Outcome){.has_ended = true, .r = r};
+        if (f)
+                o->fault = *f;
+}
+
+static inline bool has_ended(void *userdata)
+{
+        return ((Outcome *) userdata)->has_ended;
+}
+
+/* How a call ended that was begun with r. */
+static inline int finish(int r, Outcome *o)
+{
+        if (r < 0)
+                return r;
+        if (!until(has_ended, o))
+                tap_bail_out("a call does not end");
+        settle();
+        fixture.fault = o->fault;
+        return o->r;
+}
+
+/* The reason that the next call leaves behind. */
+static inline Fault *fresh_fault(void)
+{
+        fault_clear(&fixture.fault);
+        fixture.caller.is_audited = false;
+        return &fixture.fault;
+}
+
+static inline int file_with(const char *content)
+{
+        int fd = memfd_create("test", MFD_CLOEXEC);
+
+        need(fd, "memfd_create");
+        need(write_all(fd, content, strlen(content)), "write");
+        need(lseek(fd, 0, SEEK_SET) < 0 ? -errno : 0, "lseek");
+        return fd;
+}
+
+static inline char *text_of(int fd)
+{
+        struct stat st = {0};
+        char *text;
+
+        need(fstat(fd, &st), "fstat");
+        text = g_malloc0((size_t) st.st_size + 1);
+        need(pread_all(fd, text, (size_t) st.st_size, 0), "read");
+        return text;
+}
+
+static inline int import_template(const TemplateSpec *spec, Template **ret)
+{
+        Template *t;
+        Outcome o = {0};
+        Fault *f = fresh_fault();
+        int r = template_import(fixture.manager, &fixture.caller, spec, &t, f);
+
+        if (r == 0)
+                r = template_wait(t, USEC_INFINITY, on_outcome, &o, f);
+        r = finish(r, &o);
+        if (r == 0 && ret)
+                *ret = t;
+        return r;
+}
+
+static inline int import_image(const char *name, const char *content)
+{
+        autofd fd = file_with(content);
+
+        return import_template(
+                &(TemplateSpec){.name = name, .image_fd = fd, .kernel_fd = -1, .initrd_fd = -1},
+                NULL);
+}
+
+static inline Template *get_template(const char *name)
+{
+        Template *t = NULL;
+
+        (void) manager_get_template(fixture.manager, name, &t, NULL);
+        return t;
+}
+
+static inline int remove_template(const char *name)
+{
+        Outcome o = {0};
+
+        return finish(
+                template_remove(get_template(name), &fixture.caller, on_outcome, &o, fresh_fault()),
+                &o);
+}
+
+/* The caller's sandbox of that name, or NULL. */
+static inline Sandbox *get_sandbox(const char *name)
+{
+        Sandbox *s = NULL;
+
+        (void) manager_get_sandbox(fixture.manager, &fixture.caller, name, &s, NULL);
+        return s;
+}
+
+static inline int wait_sandbox(Sandbox *s, const char *wanted)
+{
+        Outcome o = {0};
+
+        return finish(sandbox_wait(s, wanted, PATIENCE_USEC, on_outcome, &o, &fixture.fault), &o);
+}
+
+static inline int create_from(const SandboxSpec *spec)
+{
+        Sandbox *s;
+        int r = sandbox_create(fixture.manager, &fixture.caller, spec, &s, fresh_fault());
+
+        return r < 0 ? r : wait_sandbox(s, "ready");
+}
+
+static inline int create_sandbox(const char *name)
+{
+        return create_from(&(SandboxSpec){.name = name, .template = "base"});
+}
+
+/* With a template "base". */
+static inline Sandbox *ready_sandbox(const char *name)
+{
+        if (!get_template("base"))
+                need(import_image("base", IMAGE), "import");
+        need(create_sandbox(name), "create");
+        if (sandbox_state(get_sandbox(name)) != SANDBOX_READY)
+                tap_bail_out("the sandbox is not ready");
+        return get_sandbox(name);
+}
+
+static inline int start_sandbox(const char *name)
+{
+        int r = sandbox_start(get_sandbox(name), &fixture.caller, fresh_fault());
+
+        settle();
+        return r;
+}
+
+static inline int stop_sandbox(const char *name, bool force)
+{
+        int r = sandbox_stop(get_sandbox(name), &fixture.caller, force, fresh_fault());
+
+        settle();
+        return r;
+}
+
+static inline int destroy_sandbox(const char *name)
+{
+        Outcome o = {0};
+
+        return finish(
+                sandbox_destroy(get_sandbox(name), &fixture.caller, on_outcome, &o, fresh_fault()),
+                &o);
+}
+
+static inline void on_snapshot(Snapshot *snapshot, int r, const Fault *f, void *userdata)
+{
+        g_assert(r < 0 ? !snapshot : snapshot != NULL);
+        on_outcome(r, f, userdata);
+}
+
+static inline int take_snapshot(const char *sandbox, const char *name)
+{
+        Outcome o = {0};
+
+        return finish(snapshot_create(get_sandbox(sandbox), &fixture.caller, name, true,
+                                      on_snapshot, &o, fresh_fault()),
+                      &o);
+}
+
+static inline int restore_snapshot(const char *sandbox, const char *name)
+{
+        Outcome o = {0};
+
+        return finish(snapshot_restore(get_sandbox(sandbox), &fixture.caller, name, on_outcome, &o,
+                                       fresh_fault()),
+                      &o);
+}
+
+static inline int delete_snapshot(const char *sandbox, const char *name)
+{
+        Outcome o = {0};
+
+        return finish(snapshot_delete(snapshot_find(get_sandbox(sandbox), name), &fixture.caller,
+                                      on_outcome, &o, fresh_fault()),
+                      &o);
+}
+
+typedef struct Comparison {
+        Outcome outcome;
+        char *text;
+} Comparison;
+
+static inline void on_diff(int fd, int r, const Fault *f, void *userdata)
+{
+        Comparison *c = userdata;
+
+        if (r >= 0)
+                c->text = text_of(fd);
+        on_outcome(r, f, &c->outcome);
+}
+
+/* What the diff program wrote. */
+static inline int compare_points(const char *sandbox, const char *from, const char *to, char **ret)
+{
+        Comparison c = {0};
+        int r = finish(diff_start(get_sandbox(sandbox), &fixture.caller, from, to, on_diff, &c,
+                                  fresh_fault()),
+                       &c.outcome);
+
+        if (ret)
+                *ret = c.text;
+        else
+                g_free(c.text);
+        return r;
+}
+
+/* Does not wait for its end. */
+static inline int start_command(const char *sandbox, const char *const *argv, Command **ret)
+{
+        return command_start(get_sandbox(sandbox), &fixture.caller, &(CommandSpec){.argv = argv},
+                             ret, fresh_fault());
+}
+#define ARGV(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static inline int end_command(Command *c)
+{
+        Outcome o = {0};
+
+        return finish(command_wait(c, PATIENCE_USEC, on_outcome, &o, &fixture.fault), &o);
+}
+
+static inline char *read_output(Command *c, CommandStream stream)
+{
+        char *text;
+        size_t size;
+        bool ended;
+
+        need(command_read(c, stream, 0, UINT64_MAX, &text, &size, &ended, &fixture.fault),
+             "command_read");
+        text[size] = '\0';
+        return text;
+}
+
+/* -- cases ------------------------------------------------------------------------------------ */
+
+/* One case: a call that returned r ended well, or with that fault. */
+__attribute__((format(printf, 2, 3))) static inline bool is_done(int r, const char *format, ...)
+{
+        va_list args;
+
+        va_start(args, format);
+        (void) tap_vok(r >= 0, format, args);
+        va_end(args);
+        if (r < 0)
+                tap_note("%s: %s", fault_to_string(fixture.fault.code), fixture.fault.message);
+        return r >= 0;
+}
+
+__attribute__((format(printf, 3, 4))) static inline bool is_refused(int r, FaultCode code,
+                                                                    const char *format, ...)
+{
+        bool good = r < 0 && r == fault_to_errno(code) && fixture.fault.code == code &&
+                    *fixture.fault.message;
+        va_list args;
+
+        va_start(args, format);
+        (void) tap_vok(good, format, args);
+        va_end(args);
+        if (!good)
+                tap_note("%d, %s: %s", r, fault_to_string(fixture.fault.code),
+                         fixture.fault.message);
+        return good;
+}
+
+static inline const char *state_of(const char *sandbox)
+{
+        const Sandbox *s = get_sandbox(sandbox);
+
+        return s ? sandbox_state_to_string(sandbox_state(s)) : "gone";
+}

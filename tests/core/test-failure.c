@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Every operation, with each of its calls into the host failing once, with each answer of libvirt
+ * lost once, and with each commit of the store failing once. */
+
+#include "tests/core/operations.h"
+
+static const char settings[] = "stop_timeout = 0s\n";
+
+static void begin_anew(const Operation *op)
+{
+        if (fixture.directory)
+                stop_fixture();
+        start_fixture(settings);
+        op->prepare();
+}
+
+static bool is_sound(const Operation *op)
+{
+        bool is_consistent = is_world_consistent();
+        bool is_kept = !op->keeps_data || has_data("web");
+
+        if (!is_kept)
+                tap_note("what the guest wrote is lost");
+        return is_consistent && is_kept;
+}
+
+/* -- a call fails ----------------------------------------------------------------------------- */
+
+static bool has_failed_command(void)
+{
+        g_autoptr(GPtrArray) commands = manager_list(fixture.manager, OBJECT_COMMAND);
+
+        return commands->len == 1 && g_str_equal(command_row(commands->pdata[0])->state, "failed");
+}
+
+/* Ends that are documented: what was moved but not booted is stopped, what has no channel to its
+ * agent is "failed", a command that failed can be looked at, and what could not be destroyed stays
+ * "destroying" until it is asked for anew. */
+static bool ends_as_documented(const Operation *op)
+{
+        if (g_str_equal(op->kind, "sandbox.destroy"))
+                return g_str_equal(state_of("web"), "destroying") && op->attempt() >= 0;
+        return (g_str_equal(op->kind, "snapshot.restore") && is_restored()) ||
+               (g_str_equal(op->kind, "sandbox.create") &&
+                g_str_equal(state_of("new"), "failed")) ||
+               (g_str_equal(op->kind, "sandbox.start") && g_str_equal(state_of("web"), "failed")) ||
+               (g_str_equal(op->kind, "command.exec") && has_failed_command());
+}
+
+/* What was begun has ended in the trail. */
+static bool is_told(const Operation *op, unsigned rows_before, bool may_be_done)
+{
+        unsigned rows = count_audit(op->kind, NULL, NULL) - rows_before;
+        g_autofree char *last = last_audit(op->kind);
+
+        if (is_trail_paired() &&
+            (rows == 0 || (rows == 2 && (may_be_done || g_str_has_prefix(last, "failed ")))))
+                return true;
+        tap_note("the trail has %u rows more, and ends with '%s'", rows, last);
+        return false;
+}
+
+typedef struct Attempt {
+        unsigned calls;
+        bool was_done, has_changed;
+} Attempt;
+
+static Attempt fail_call(const Operation *op, unsigned n)
+{
+        g_autofree char *before = describe_world(), *after = NULL, *why = NULL;
+        unsigned rows = count_audit(op->kind, NULL, NULL);
+        Attempt a = {0};
+
+        fake_host_fail_nth(n, FAULT_HYPERVISOR_FAILED);
+        a.was_done = op->attempt() >= 0;
+        why = g_strdup(fixture.fault.message);
+        a.calls = fake_host_calls();
+        fake_host_fail_nth(0, FAULT_NONE);
+        settle();
+        after = describe_world();
+        a.has_changed = !g_str_equal(before, after);
+        if (a.calls < n)
+                return a;
+        bool is_right = is_told(op, rows, a.was_done || a.has_changed) &&
+                        (a.was_done || !a.has_changed || ends_as_documented(op)) && is_sound(op);
+        if (!tap_ok(is_right, "call %u of %s fails: %s", n, op->name,
+                    a.was_done      ? "it is done all the same"
+                    : a.has_changed ? "it ends as documented"
+                                    : "it is as if it had never begun")) {
+                show_difference(before, after);
+                tap_note("%s", why);
+        }
+        return a;
+}
+
+static void test_every_call(const Operation *op)
+{
+        Attempt a = {.has_changed = true};
+
+        for (unsigned n = 1;; n++) {
+                if (a.has_changed || a.was_done)
+                        begin_anew(op);
+                a = fail_call(op, n);
+                if (a.calls >= n)
+                        continue;
+                tap_ok(a.was_done && (!op->is_done || op->is_done()) && is_sound(op),
+                       "%s works after %u failures", op->name, n - 1);
+                return;
+        }
+}
+
+/* -- libvirtd goes away ----------------------------------------------------------------------- */
+
+/* It did what it was asked for, but nobody heard. */
+static bool lose_answer(const Operation *op, unsigned n, bool restarts)
+{
+        unsigned calls;
+
+        begin_anew(op);
+        fake_host_lose_nth(n);
+        (void) op->attempt();
+        calls = fake_host_calls();
+        fake_host_fail_nth(0, FAULT_NONE);
+        settle();
+        if (restarts)
+                stop_manager();
+        fake_host_set_connected(true);
+        if (restarts)
+                start_manager();
+        settle();
+        if (!is_sound(op)) {
+                tap_note("answer %u is lost%s", n, restarts ? ", and the daemon restarted" : "");
+                tap_ok(false, "an answer is lost in %s: all is well when libvirtd is back",
+                       op->name);
+        }
+        return calls >= n;
+}
+
+static void test_every_answer(const Operation *op)
+{
+        unsigned n = 1;
+
+        while (lose_answer(op, n, false) && lose_answer(op, n, true))
+                n++;
+        tap_ok(is_trail_paired(), "each of %u answers was lost in %s", n - 1, op->name);
+}
+
+/* -- the store fails -------------------------------------------------------------------------- */
+
+/* What a commit that fails leaves half-done is put right at the next start. */
+static bool fail_commit(const Operation *op, unsigned n)
+{
+        unsigned calls;
+
+        begin_anew(op);
+        commits_count = true;
+        fake_host_fail_nth(n, FAULT_NO_SPACE);
+        (void) op->attempt();
+        calls = fake_host_calls();
+        fake_host_fail_nth(0, FAULT_NONE);
+        commits_count = false;
+        settle();
+        restart_manager();
+        if (!is_sound(op)) {
+                tap_note("step %u: %s", n, fixture.fault.message);
+                tap_ok(false, "a commit fails in %s: all is well at the next start", op->name);
+        }
+        return calls >= n;
+}
+
+static void test_every_commit(const Operation *op)
+{
+        unsigned n = 1;
+
+        while (fail_commit(op, n))
+                n++;
+        tap_ok(n > 2, "each of %u steps has failed in %s", n - 1, op->name);
+}
+
+int main(void)
+{
+        watch_commits();
+        for (size_t i = 0; i < G_N_ELEMENTS(operations); i++)
+                test_every_call(operations + i);
+        for (size_t i = 0; i < G_N_ELEMENTS(operations); i++)
+                test_every_answer(operations + i);
+        for (size_t i = 0; i < G_N_ELEMENTS(operations); i++)
+                test_every_commit(operations + i);
+        stop_fixture();
+        return tap_done();
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+
+/* What of a host outlives a daemon that is killed: domains, and what runs in their guests. */
+
+#include "tests/fake/host.h"
+
+#include "base/file.h"
+#include "tests/fake/host/state.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DOMAIN_TYPE "(sisbbasas)"
+#define HOST_TYPE   "(a" DOMAIN_TYPE "a(sxbbbiiayay))"
+
+static GVariant *strings(const GPtrArray *array)
+{
+        return g_variant_new_strv((const char *const *) array->pdata, array->len);
+}
+
+static GVariant *save_domains(void)
+{
+        GVariantBuilder list;
+        GHashTableIter i;
+        gpointer value;
+
+        g_variant_builder_init(&list, G_VARIANT_TYPE("a" DOMAIN_TYPE));
+        g_hash_table_iter_init(&i, fake_domains());
+        while (g_hash_table_iter_next(&i, NULL, &value)) {
+                const FakeDomain *d = value;
+
+                g_variant_builder_add(&list, "(sisbb@as@as)", d->id, (gint32) d->state,
+                                      d->socket ? d->socket : "", d->agent_answers, d->is_frozen,
+                                      strings(d->targets), strings(d->paths));
+        }
+        return g_variant_builder_end(&list);
+}
+
+void fake_die(void)
+{
+        g_autoptr(GVariant) host = g_variant_ref_sink(g_variant_new(
+                "(@a" DOMAIN_TYPE "@a(sxbbbiiayay))", save_domains(), fake_processes_save()));
+
+        if (write_all(fake.death_fd, g_variant_get_data(host), g_variant_get_size(host)) == 0)
+                (void) raise(SIGKILL);
+        g_assert_not_reached();
+}
+
+void fake_host_die_nth(unsigned n, int fd)
+{
+        fake_lock();
+        fake.calls = fake.fail_at = fake.lose_at = 0;
+        fake.die_at = n;
+        fake.death_fd = fd;
+        fake_unlock();
+}
+
+static void load_domains(GVariant *domains)
+{
+        g_autoptr(GVariantIter) iter = g_variant_iter_new(domains);
+        gboolean agent_answers, is_frozen;
+        const char *id, *socket;
+        gint32 state;
+        GStrv targets, paths;
+
+        while (g_variant_iter_next(iter, "(&si&sbb^as^as)", &id, &state, &socket, &agent_answers,
+                                   &is_frozen, &targets, &paths)) {
+                FakeDomain *d = fake_domain_add(id);
+
+                d->state = (DomainState) state;
+                d->socket = g_strdup(socket);
+                d->agent_answers = agent_answers;
+                d->is_frozen = is_frozen;
+                for (size_t i = 0; paths[i]; i++) {
+                        g_ptr_array_add(d->targets, g_strdup(targets[i]));
+                        g_ptr_array_add(d->paths, g_strdup(paths[i]));
+                }
+                g_strfreev(targets);
+                g_strfreev(paths);
+        }
+}
+
+void fake_host_load(int fd)
+{
+        struct stat st;
+        gpointer bytes;
+
+        g_assert(fstat(fd, &st) == 0);
+        bytes = g_malloc((size_t) st.st_size);
+        g_assert(pread_all(fd, bytes, (size_t) st.st_size, 0) == 0);
+        g_autoptr(GVariant) host = g_variant_ref_sink(g_variant_new_from_data(
+                G_VARIANT_TYPE(HOST_TYPE), bytes, (size_t) st.st_size, FALSE, g_free, bytes));
+        g_autoptr(GVariant) domains = g_variant_get_child_value(host, 0);
+        g_autoptr(GVariant) processes = g_variant_get_child_value(host, 1);
+        fake_lock();
+        load_domains(domains);
+        fake_unlock();
+        fake_processes_load(processes);
+}

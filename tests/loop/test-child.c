@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+#include "loop/child.h"
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/quantity.h"
+#include "tests/tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LATER (20 * USEC_PER_SEC)
+
+static char *directory;
+static Fault fault;
+
+/* A file in memory that children write to or read from. */
+static int new_file(const char *content)
+{
+        int fd = memfd_create("child", MFD_CLOEXEC);
+
+        if (fd < 0 || write_all(fd, content, strlen(content)) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+                tap_bail_out("no file in memory");
+        return fd;
+}
+
+static char *content_of(int fd)
+{
+        struct stat st = {0};
+        char *text;
+
+        (void) fstat(fd, &st);
+        text = g_malloc0((size_t) st.st_size + 1);
+        if (pread_all(fd, text, (size_t) st.st_size, 0) < 0)
+                tap_bail_out("a file in memory cannot be read");
+        return text;
+}
+
+static int run_with(const char *script, ChildSpec spec)
+{
+        const char *const argv[] = {"/bin/sh", "-c", script, NULL};
+
+        spec.argv = argv;
+        fault_clear(&fault);
+        return child_run(&spec, &fault);
+}
+
+static int run(const char *script)
+{
+        return run_with(script, (ChildSpec){.deadline_usec = LATER});
+}
+
+/* What the script writes to its standard output. */
+static char *output_of(const char *script, ChildSpec spec)
+{
+        autofd out = new_file("");
+
+        spec.stdout_fd = out;
+        spec.deadline_usec = LATER;
+        if (run_with(script, spec) < 0)
+                tap_note("%s", fault.message);
+        return content_of(out);
+}
+
+/* -- how it ends ------------------------------------------------------------------------------ */
+
+static void test_ends(void)
+{
+        tap_is_int(run("exit 0"), 0, "a program that ends well is no fault");
+        tap_ok(!fault_is_set(&fault), "and there is no reason");
+        tap_is_int(run("echo 'only a warning' >&2"), 0, "nor is one that says something");
+
+        tap_is_int(run("echo first >&2; echo 'second: no' >&2; echo >&2; exit 3"), -EIO,
+                   "one that fails is");
+        tap_is_str(fault.message, "sh: second: no",
+                   "with its name and the last line that it wrote");
+        tap_is_int(run("exit 1"), -EIO, "so is one that fails without a word");
+        tap_is_str(fault.message, "sh: it failed without a word", "which is said");
+        tap_is_int(run("printf 'a\\033[2Jb\\377' >&2; exit 1"), -EIO,
+                   "what it wrote may be hostile");
+        tap_is_str(fault.message, "sh: a\\x1b[2Jb\\xff", "and is escaped");
+        tap_is_int(run("i=0; while [ $i -lt 3000 ]; do echo $i >&2; i=$((i+1)); done; exit 1"),
+                   -EIO, "and it may be much");
+        tap_is_str(fault.message, "sh: 2999", "of which the end is kept");
+        tap_is_int(run("echo 'write: No space left on device' >&2; exit 1"), -ENOSPC,
+                   "a full disk is told as one");
+        tap_is_int(fault.code, FAULT_NO_SPACE, "by its code");
+        tap_is_int(run("kill -SEGV $$"), -EIO, "one that a signal ends has failed");
+        tap_is_str(fault.message, "sh was ended by signal 11", "with the signal");
+}
+
+static void test_missing(void)
+{
+        static const char *const argv[] = {"/nowhere/fluid-diff", NULL};
+        ChildSpec spec = CHILD_SPEC(.argv = argv, .deadline_usec = LATER);
+
+        fault_clear(&fault);
+        tap_is_int(child_run(&spec, &fault), -EIO, "a program that is missing is a fault");
+        tap_is_str(fault.message, "cannot run '/nowhere/fluid-diff': is it installed?",
+                   "which names it and says what to do");
+}
+
+/* -- what it is given ------------------------------------------------------------------------- */
+
+static void test_surroundings(void)
+{
+        if (setenv("SECRET", "x", 1) < 0)
+                tap_bail_out("setenv");
+        g_autofree char *environment = output_of("exec /usr/bin/env", (ChildSpec){0});
+        g_auto(GStrv) lines = g_strsplit(g_strchomp(environment), "\n", -1);
+        bool is_known = true;
+
+        /* The shell itself adds the last three. */
+        for (size_t i = 0; lines[i]; i++)
+                is_known &= g_str_has_prefix(lines[i], "PATH=/usr/local/sbin:") ||
+                            g_str_equal(lines[i], "LC_ALL=C.UTF-8") ||
+                            g_str_has_prefix(lines[i], "PWD=") ||
+                            g_str_has_prefix(lines[i], "SHLVL=") ||
+                            g_str_has_prefix(lines[i], "_=");
+        tap_ok(is_known && g_strv_contains((const char *const *) lines, "LC_ALL=C.UTF-8"),
+               "its environment is PATH and the locale");
+
+        g_autofree char *input = output_of("cat; readlink /proc/self/fd/0", (ChildSpec){0});
+        tap_is_str(input, "/dev/null\n", "its standard input is /dev/null");
+        tap_is_int(run("[ \"$(readlink /proc/$$/fd/1)\" = /dev/null ]"), 0,
+                   "so is its standard output, unless somebody wants it");
+        g_autofree char *output = output_of("echo out; echo err >&2", (ChildSpec){0});
+        tap_is_str(output, "out\n", "else it goes where it was asked for");
+        g_autofree char *mask = output_of("grep -E 'SigBlk' /proc/self/status", (ChildSpec){0});
+        tap_ok(g_str_has_suffix(mask, "0000000000000000\n"), "no signal is blocked");
+        g_autofree char *group =
+                output_of("set -- $(cat /proc/$$/stat); [ $1 = $5 ] && echo own", (ChildSpec){0});
+        tap_is_str(group, "own\n", "it has a process group of its own");
+}
+
+static void test_descriptors(void)
+{
+        autofd first = new_file("one"), second = new_file("two"), third = new_file("three");
+        /* An inheritable one, which it must not get. */
+        autofd open_one = dup(first);
+        g_autofree char *listing = NULL, *text = NULL, *swapped = NULL;
+
+        text = output_of("cat <&3; cat <&4; cat <&5",
+                         (ChildSpec){.fds = (int[]){first, second, third}, .n_fds = 3});
+        tap_is_str(text, "onetwothree", "descriptors arrive as 3, 4, 5 in their order");
+        listing = output_of("for i in $(seq 0 255); do [ ! -e /proc/$$/fd/$i ] || echo $i; done",
+                            (ChildSpec){.fds = (int[]){first}, .n_fds = 1});
+        tap_is_str(listing, "0\n1\n2\n3\n", "and no other does");
+        tap_ok(fcntl(open_one, F_GETFD) == 0, "though others can be inherited");
+
+        /* Those that have each other's numbers. */
+        int low[2] = {fcntl(first, F_DUPFD_CLOEXEC, 3), fcntl(second, F_DUPFD_CLOEXEC, 3)};
+        (void) lseek(first, 0, SEEK_SET);
+        (void) lseek(second, 0, SEEK_SET);
+        swapped = output_of("cat <&3; cat <&4",
+                            (ChildSpec){.fds = (int[]){low[1], low[0]}, .n_fds = 2});
+        tap_is_str(swapped, "twoone", "whatever numbers they had");
+        tap_ok(fcntl(low[0], F_GETFD) == FD_CLOEXEC && fcntl(low[1], F_GETFD) == FD_CLOEXEC,
+               "the caller keeps its own");
+        (void) close_fd(low[0]);
+        (void) close_fd(low[1]);
+}
+
+static void test_user(void)
+{
+        if (geteuid() != 0) {
+                tap_skip("the program becomes another user", "only root can");
+                return;
+        }
+        g_autofree char *ids =
+                output_of("id -u; id -g; id -G", (ChildSpec){.uid = 65534, .gid = 65534});
+
+        tap_is_str(ids, "65534\n65534\n65534\n",
+                   "the program becomes another user without further groups");
+        g_autofree char *powers =
+                output_of("grep CapEff /proc/self/status", (ChildSpec){.uid = 65534, .gid = 65534});
+        tap_ok(g_str_has_suffix(powers, "0000000000000000\n"), "and without capabilities");
+}
+
+/* -- deadlines -------------------------------------------------------------------------------- */
+
+/* The pids that a script has written, one a line. */
+static bool all_are_gone(const char *path)
+{
+        g_autofree char *text = NULL;
+        g_auto(GStrv) pids = NULL;
+        uint64_t end = now_monotonic_usec() + LATER;
+        bool are_gone = true;
+
+        if (!g_file_get_contents(path, &text, NULL, NULL))
+                return false;
+        pids = g_strsplit(g_strchomp(text), "\n", -1);
+        for (size_t i = 0; pids[i]; i++) {
+                pid_t pid = (pid_t) g_ascii_strtoll(pids[i], NULL, 10);
+
+                /* Killed is not yet gone: its new parent has to collect it. */
+                for (;;) {
+                        g_autofree char *stat_path = g_strdup_printf("/proc/%d/stat", pid);
+                        g_autofree char *stat_text = NULL;
+                        const char *state;
+
+                        if (pid <= 0 || !g_file_get_contents(stat_path, &stat_text, NULL, NULL))
+                                break;
+                        state = strrchr(stat_text, ')');
+                        if (state && (state[2] == 'Z' || state[2] == 'X'))
+                                break;
+                        if (now_monotonic_usec() > end) {
+                                are_gone = false;
+                                (void) kill(pid, SIGKILL);
+                                break;
+                        }
+                        (void) g_usleep(1000);
+                }
+        }
+        return are_gone && pids[0];
+}
+
+static int run_in_directory(const char *script, uint64_t deadline_usec)
+{
+        g_autofree char *text = g_strdup_printf("cd '%s'; rm -f pids; %s", directory, script);
+        uint64_t begin = now_monotonic_usec();
+        int r = run_with(text, (ChildSpec){.deadline_usec = deadline_usec});
+
+        tap_ok(now_monotonic_usec() - begin < LATER, "nobody waits for it");
+        return r;
+}
+
+static void expect_killed(const char *script, const char *what)
+{
+        g_autofree char *pids = g_build_filename(directory, "pids", NULL);
+        int r = run_in_directory(script, 200 * USEC_PER_MSEC);
+
+        tap_is_int(r, -ETIMEDOUT, "%s does not end in time", what);
+        tap_ok(all_are_gone(pids), "all of its processes are killed");
+}
+
+/* It ends in time, but leaves something behind. */
+static void expect_left_behind(const char *script, const char *what)
+{
+        g_autofree char *pids = g_build_filename(directory, "pids", NULL);
+        int r = run_in_directory(script, 2 * LATER);
+
+        tap_is_int(r, 0, "a program that leaves %s behind ends well", what);
+        tap_ok(all_are_gone(pids), "what it left is killed");
+}
+
+static void test_deadline(void)
+{
+        expect_killed("echo $$ >pids; exec sleep 60", "a program that sleeps");
+        expect_killed("trap '' TERM HUP INT; echo $$ >pids; sleep 60 & echo $! >>pids; wait",
+                      "one with a child that ignores signals");
+        expect_killed("echo $$ >pids; exec 2>/dev/null; exec sleep 60",
+                      "one that has closed its standard error");
+        expect_killed("echo $$ >pids; while :; do echo x >&2; done", "one that writes without end");
+        expect_killed("echo $$ >pids; exec yes >&2", "one that writes as fast as it can");
+        tap_is_int(fault.code, FAULT_TIMED_OUT, "it is told by its code");
+        tap_ok(strstr(fault.message, "/bin/sh did not end in time"),
+               "and its reason names the program");
+        expect_left_behind("sleep 60 & echo $! >pids", "a child with its standard error");
+        expect_left_behind("yes >&2 & echo $! >pids", "a child that writes without end");
+
+        uint64_t begin = now_monotonic_usec();
+        tap_is_int(run_with("exit 0", (ChildSpec){.deadline_usec = UINT64_MAX}), 0,
+                   "there may be no deadline");
+        tap_ok(now_monotonic_usec() - begin < LATER, "whose end is not waited for");
+}
+
+/* PR_SET_PDEATHSIG follows the thread that started it, so the whole process has to be killed. */
+static void test_death(void)
+{
+        g_autofree char *pids = g_build_filename(directory, "orphan", NULL);
+        g_autofree char *script = g_strdup_printf(
+                "echo $$ >'%s.new' && mv '%s.new' '%s'; exec sleep 60", pids, pids, pids);
+        uint64_t end = now_monotonic_usec() + LATER;
+        pid_t daemon = fork();
+
+        if (daemon == 0) {
+                (void) run(script);
+                _exit(1);
+        }
+        while (!g_file_test(pids, G_FILE_TEST_EXISTS) && now_monotonic_usec() < end)
+                (void) g_usleep(1000);
+        (void) kill(daemon, SIGKILL);
+        (void) waitpid(daemon, NULL, 0);
+        tap_ok(all_are_gone(pids), "a program does not outlive a daemon that is killed");
+}
+
+int main(void)
+{
+        char template[] = "/tmp/fluid-child-XXXXXX";
+
+        directory = g_strdup(mkdtemp(template));
+        if (!directory)
+                tap_bail_out("no directory");
+        test_ends();
+        test_missing();
+        test_surroundings();
+        test_descriptors();
+        test_user();
+        test_deadline();
+        test_death();
+        (void) remove_tree(directory, NULL);
+        g_free(directory);
+        return tap_done();
+}
