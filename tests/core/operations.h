@@ -262,13 +262,26 @@ static const Operation operations[] = {
 
 /* -- steps ------------------------------------------------------------------------------------ */
 
-/* Whether commits of the store count as calls into the host, see fake_host_step(). */
-static bool commits_count;
+/* The commits of the store, counted from the last arm_commits() on. */
+static struct {
+        bool are_calls; /* they count as calls into the host, see fake_host_step() */
+        unsigned n, fail_at;
+} commits;
+
+static inline void arm_commits(bool are_calls, unsigned fail_at)
+{
+        commits.are_calls = are_calls;
+        commits.n = 0;
+        commits.fail_at = fail_at;
+}
 
 static inline int on_commit(void *userdata)
 {
         (void) userdata;
-        return commits_count && !fake_host_step("a commit");
+        commits.n++;
+        if (commits.are_calls && !fake_host_step("a commit"))
+                return 1;
+        return commits.n == commits.fail_at;
 }
 
 static inline int on_connection(sqlite3 *db, char **error, const struct sqlite3_api_routines *api)

@@ -12,6 +12,7 @@ static void begin_anew(const Operation *op)
         if (fixture.directory)
                 stop_fixture();
         start_fixture(settings);
+        write_program("#!/bin/sh\n");
         op->prepare();
 }
 
@@ -151,22 +152,20 @@ static void test_every_answer(const Operation *op)
 /* What a commit that fails leaves half-done is put right at the next start. */
 static bool fail_commit(const Operation *op, unsigned n)
 {
-        unsigned calls;
+        unsigned made;
 
         begin_anew(op);
-        commits_count = true;
-        fake_host_fail_nth(n, FAULT_NO_SPACE);
+        arm_commits(false, n);
         (void) op->attempt();
-        calls = fake_host_calls();
-        fake_host_fail_nth(0, FAULT_NONE);
-        commits_count = false;
+        made = commits.n;
+        arm_commits(false, 0);
         settle();
         restart_manager();
         if (!is_sound(op)) {
-                tap_note("step %u: %s", n, fixture.fault.message);
+                tap_note("commit %u: %s", n, fixture.fault.message);
                 tap_ok(false, "a commit fails in %s: all is well at the next start", op->name);
         }
-        return calls >= n;
+        return made >= n;
 }
 
 static void test_every_commit(const Operation *op)
@@ -175,7 +174,7 @@ static void test_every_commit(const Operation *op)
 
         while (fail_commit(op, n))
                 n++;
-        tap_ok(n > 2, "each of %u steps has failed in %s", n - 1, op->name);
+        tap_ok(n > 2, "each of %u commits has failed in %s", n - 1, op->name);
 }
 
 int main(void)
