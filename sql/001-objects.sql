@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Templates, sandboxes, snapshots and commands: what exists on this host.
 --
 -- Times are microseconds since 1970 (CLOCK_REALTIME), sizes are bytes; the largest integer stands

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- The audit trail: append-only, each row's hash covers the row before it; hostd/store/store.h says
 -- how.
 

@@ -119,6 +119,7 @@ static int run(Ctl *ctl, int argc, char **argv, Fault *f)
                 r = options_parse(ctl, NULL, argc, argv, true, &words, &wanted, f);
         if (r < 0)
                 return r;
+        g_assert(words);
         if (wanted == 'v') {
                 printf("fluidctl %s\n", FLUID_VERSION);
                 return 0;

@@ -9,12 +9,12 @@
 #include <string.h>
 
 static const struct {
-        int error;
         const char *name;
-        int exit_status;
         const char *documentation;
-} faults[_FAULT_MAX] = {[FAULT_NONE] = {0, "None", 0, "Nothing failed."},
-#define X(id, err, bus, exit_status, doc) [FAULT_##id] = {err, bus, exit_status, doc},
+        int error;
+        int exit_status;
+} faults[_FAULT_MAX] = {[FAULT_NONE] = {"None", "Nothing failed.", 0, 0},
+#define X(id, err, bus, exit_status, doc) [FAULT_##id] = {bus, doc, err, exit_status},
                         FAULTS(X)
 #undef X
 };
@@ -27,7 +27,7 @@ static void set_text(Fault *f, FaultCode code, const char *text)
         escape_print_into(f->message, sizeof f->message, text, strlen(text));
 }
 
-int fault_set(Fault *f, FaultCode code, const char *format, ...)
+int fault_set_text(Fault *f, FaultCode code, const char *format, ...)
 {
         va_list ap;
 
@@ -38,7 +38,7 @@ int fault_set(Fault *f, FaultCode code, const char *format, ...)
         return fault_to_errno(code);
 }
 
-int fault_set_errno(Fault *f, FaultCode code, int error, const char *format, ...)
+int fault_set_errno_text(Fault *f, FaultCode code, int error, const char *format, ...)
 {
         va_list ap;
 

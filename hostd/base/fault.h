@@ -66,14 +66,24 @@ typedef struct Fault {
         char message[FAULT_MESSAGE_MAX];
 } Fault;
 
+/* Tells compilers and analyzers what they cannot see from outside: it is an error. */
+static inline int fault_negative(int r)
+{
+        if (r >= 0)
+                __builtin_unreachable();
+        return r;
+}
+
 /* Sets code and message (control characters and invalid UTF-8 are escaped as \xNN) and returns
  * the code's negative errno. The first reason wins: a Fault that is set already is kept. */
-int fault_set(Fault *f, FaultCode code, const char *format, ...)
+#define fault_set(...) fault_negative(fault_set_text(__VA_ARGS__))
+int fault_set_text(Fault *f, FaultCode code, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 
 /* The same with ": " and the text of errno value `error` (either sign) appended; ENOSPC, EDQUOT and
  * ENOMEM choose FAULT_NO_SPACE, FAULT_NO_SPACE and FAULT_NO_MEMORY instead of `code`. */
-int fault_set_errno(Fault *f, FaultCode code, int error, const char *format, ...)
+#define fault_set_errno(...) fault_negative(fault_set_errno_text(__VA_ARGS__))
+int fault_set_errno_text(Fault *f, FaultCode code, int error, const char *format, ...)
         __attribute__((format(printf, 4, 5)));
 
 /* Forgets the reason. */

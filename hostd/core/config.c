@@ -176,7 +176,9 @@ Config *config_new(void)
                 g_autofree char *expanded = NULL;
                 const char *text = keys[i].default_text;
                 if (g_str_has_prefix(text, PREFIX))
-                        text = expanded = expand_prefix(text);
+                        expanded = expand_prefix(text);
+                if (expanded)
+                        text = expanded;
                 g_assert(set_key(c, keys + i, text, NULL) == 0);
         }
         return c;

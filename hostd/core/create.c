@@ -347,7 +347,7 @@ int sandbox_create(Manager *m, Caller *caller, const SandboxSpec *spec, Sandbox 
 {
         g_autoptr(SandboxRow) row = NULL;
         AuditEntry *entry = NULL;
-        Template *t;
+        Template *t = NULL;
         int r = check_spec(m, caller, spec, f);
 
         if (r == 0)
@@ -356,6 +356,7 @@ int sandbox_create(Manager *m, Caller *caller, const SandboxSpec *spec, Sandbox 
                 r = check_template(t, f);
         if (r < 0)
                 return r;
+        g_assert(t);
         row = new_row(caller, spec, t);
         r = check_size(m, row, f);
         if (r == 0)

@@ -198,7 +198,7 @@ int partitions_read(Chain *chain, Partition *ret, unsigned *ret_n, Fault *f)
 {
         Table table = {chain, ret, 0};
         uint64_t size = chain_size(chain);
-        const char *type = NULL;
+        const char *type = "unknown";
         uint8_t sector[SECTOR];
 
         int r = read_disk(chain, 0, sector, sizeof(sector), f);

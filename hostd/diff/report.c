@@ -155,12 +155,14 @@ Report *report_free(Report *report)
 static void append_change(GString *out, const char *path, size_t path_size, ChangeKind change,
                           const FileState *old, const FileState *new)
 {
+        const FileState *now = new ? new : old;
+
         g_string_append(out, "\n{\"path\":");
         append_printable(out, path, path_size);
         g_string_append(out, ",\"path_b64\":");
         append_base64(out, path, path_size);
         g_string_append_printf(out, ",\"change\":\"%s\",\"kind\":\"%s\"", changes[change].name,
-                               file_kind_to_string((new ? new : old)->attributes.kind));
+                               file_kind_to_string(now->attributes.kind));
         if (old)
                 append_state(out, "old", old, change == CHANGE_TYPE);
         if (new)

@@ -28,5 +28,6 @@ typedef struct ChildSpec {
 
 /* Runs it with an empty environment but PATH and LC_ALL=C.UTF-8, standard input /dev/null, and
  * reports failure as FAULT_IO with the program's name and the last line that it wrote to standard
- * error. What it leaves behind in its process group is killed, and a child never outlives this process. */
+ * error. What it leaves behind in its process group is killed, and a child never outlives this
+ * process. */
 int child_run(const ChildSpec *spec, Fault *f);

@@ -2,9 +2,10 @@
 
 /* kill -9 of the daemon at every call into the host and before every commit, in every operation.
  *
- * Each daemon is a child process of this program, which itself never has a thread: one that dies,
- * then one that finds what is left on disk, in libvirt and in the guests. With FLUID_TEST_ALL the
- * second one is killed at all of its steps, too, and a third one has to put things right. */
+ * Each daemon is a child process of this program, which itself never has a thread. One is stopped
+ * at each of its steps: a copy of its disk, with what is in libvirt and in the guests, is then what
+ * kill -9 would leave, and a second daemon has to put it right. Now and then (with FLUID_TEST_ALL
+ * always, and at each of its own steps) that one is killed, too, before a third one does. */
 
 #include "tests/core/operations.h"
 
@@ -13,19 +14,11 @@
 
 static int host_fd; /* what outlived the last daemon */
 
-/* Of a daemon that is to be killed at its nth step; 0: never. */
-static void arm(unsigned n)
-{
-        arm_commits(n > 0, 0);
-        fake_host_die_nth(n, host_fd);
-}
-
 typedef enum End { END_GOOD, END_BAD, END_KILLED } End;
 
-/* Runs a daemon in a process of its own. */
-static End run_daemon(int (*daemon)(const void *argument), const void *argument)
+/* A daemon in a process of its own. */
+static pid_t start_daemon(int (*daemon)(const void *argument), const void *argument)
 {
-        int status = 0;
         pid_t pid;
 
         (void) fflush(stdout);
@@ -39,57 +32,143 @@ static End run_daemon(int (*daemon)(const void *argument), const void *argument)
                 (void) fflush(stdout);
                 _exit(r);
         }
+        return pid;
+}
+
+static End run_daemon(int (*daemon)(const void *argument), const void *argument)
+{
+        pid_t pid = start_daemon(daemon, argument);
+        int status = 0;
+
         need(waitpid(pid, &status, 0) < 0 ? -errno : 0, "waitpid");
         if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
                 return END_KILLED;
         return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? END_GOOD : END_BAD;
 }
 
-static void forget_all(void)
+static char *place(const char *name)
 {
-        static const char *const names[] = {"s", "r"};
+        return g_build_filename(fixture.directory, name, NULL);
+}
 
-        for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-                g_autofree char *path = g_build_filename(fixture.directory, names[i], NULL);
+static void remove_place(const char *name)
+{
+        g_autofree char *path = place(name);
 
-                need(remove_tree(path, &fixture.fault), path);
+        need(remove_tree(path, &fixture.fault), path);
+}
+
+static void copy_tree(const char *from, const char *to)
+{
+        g_autoptr(GDir) directory = g_dir_open(from, 0, NULL);
+        const char *name;
+
+        need(directory ? g_mkdir(to, 0700) : -ENOENT, to);
+        while ((name = g_dir_read_name(directory))) {
+                g_autofree char *old = g_build_filename(from, name, NULL);
+                g_autofree char *new = g_build_filename(to, name, NULL), *content = NULL;
+                autofd fd = -1;
+                size_t size = 0;
+
+                if (g_file_test(old, G_FILE_TEST_IS_DIR)) {
+                        copy_tree(old, new);
+                        continue;
+                }
+                fd = open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+                need(file_read(old, 64 << 20, &content, &size, &fixture.fault), old);
+                need(write_all(fd, content, size), new);
         }
+}
+
+static void empty_host(void)
+{
         need(ftruncate(host_fd, 0), "ftruncate");
         need(lseek(host_fd, 0, SEEK_SET) < 0 ? -errno : 0, "lseek");
 }
 
+static void write_host(GBytes *host)
+{
+        size_t size;
+        const void *bytes = g_bytes_get_data(host, &size);
+
+        empty_host();
+        need(write_all(host_fd, bytes, size), "write");
+}
+
+static GBytes *read_host(void)
+{
+        struct stat st;
+
+        need(fstat(host_fd, &st), "fstat");
+        return g_bytes_new_take(text_of(host_fd), (size_t) st.st_size);
+}
+
+static const char *const disks[] = {"s", "r"};
+
+static void forget_all(void)
+{
+        for (size_t i = 0; i < G_N_ELEMENTS(disks); i++)
+                remove_place(disks[i]);
+        empty_host();
+}
+
+/* The disk of a daemon that is stopped is put away; it goes on with it later. */
+static void move_disk(const char *from, const char *to)
+{
+        for (size_t i = 0; i < G_N_ELEMENTS(disks); i++) {
+                g_autofree char *old = g_strconcat(fixture.directory, "/", disks[i], from, NULL);
+                g_autofree char *new = g_strconcat(fixture.directory, "/", disks[i], to, NULL);
+
+                need(remove_tree(new, &fixture.fault), new);
+                need(g_rename(old, new) < 0 ? -errno : 0, old);
+        }
+}
+
+static void copy_disk(const char *from)
+{
+        for (size_t i = 0; i < G_N_ELEMENTS(disks); i++) {
+                g_autofree char *old = g_strconcat(fixture.directory, "/", disks[i], from, NULL);
+                g_autofree char *new = place(disks[i]);
+
+                need(remove_tree(new, &fixture.fault), new);
+                copy_tree(old, new);
+        }
+}
+
 /* -- a daemon that is killed ------------------------------------------------------------------ */
 
-typedef struct Death {
-        const Operation *op;
-        unsigned n;
-} Death;
-
-static int die_in_operation(const void *argument)
+static int die_now(void)
 {
-        const Death *death = argument;
+        empty_host();
+        fake_host_die_nth(1, host_fd);
+        (void) fake_host_step("now");
+        return 1;
+}
+
+static int stop_at_each_step(const void *argument)
+{
+        const Operation *op = argument;
 
         start_manager();
-        death->op->prepare();
-        arm(death->n);
-        (void) death->op->attempt();
+        op->prepare();
+        arm_commits(true, 0);
+        fake_host_stop_at_each(host_fd);
+        (void) op->attempt();
         settle();
         return 0;
 }
 
+/* Where it has fewer steps, it dies after them. */
 static int die_in_recovery(const void *argument)
 {
         const unsigned *n = argument;
 
         fake_host_load(host_fd);
-        need(ftruncate(host_fd, 0), "ftruncate");
-        need(lseek(host_fd, 0, SEEK_SET) < 0 ? -errno : 0, "lseek");
-        arm(*n);
+        empty_host();
+        arm_commits(true, 0);
+        fake_host_die_nth(*n, host_fd);
         start_manager();
-        /* It had fewer steps: what it leaves is found by the next one all the same. */
-        fake_host_die_nth(1, host_fd);
-        (void) fake_host_step("the end");
-        return 1;
+        return die_now();
 }
 
 /* -- the daemon after it ---------------------------------------------------------------------- */
@@ -155,41 +234,57 @@ static int recover(const void *argument)
 
 /* -- every operation, every step -------------------------------------------------------------- */
 
-static bool kill_twice(const Operation *op, unsigned n, unsigned m)
+static bool is_recovered(const Operation *op, GBytes *host, unsigned m)
 {
-        forget_all();
-        if (run_daemon(die_in_operation, &(Death){op, n}) != END_KILLED ||
-            run_daemon(die_in_recovery, &m) != END_KILLED)
+        copy_disk(".stopped");
+        write_host(host);
+        if (m > 0 && run_daemon(die_in_recovery, &m) != END_KILLED)
                 tap_bail_out("a daemon was not killed");
-        if (run_daemon(recover, op) == END_GOOD)
-                return true;
-        tap_note("killed at step %u, and at step %u of putting it right", n, m);
-        return false;
+        return run_daemon(recover, op) == END_GOOD;
+}
+
+/* What a daemon that is stopped at its step n has left. */
+static bool look(const Operation *op, unsigned n)
+{
+        enum { RECOVERY_STEPS = 12 };
+        GBytes *host = read_host();
+        bool all = g_getenv("FLUID_TEST_ALL"), is_good;
+
+        move_disk("", ".stopped");
+        is_good = is_recovered(op, host, 0);
+        if (!is_good)
+                tap_note("killed at step %u", n);
+        for (unsigned m = 1; m <= RECOVERY_STEPS; m++) {
+                if ((!all && (n % 4 != 2 || m != 1 + n % 5)) || is_recovered(op, host, m))
+                        continue;
+                tap_note("killed at step %u, and at step %u of putting it right", n, m);
+                is_good = false;
+        }
+        move_disk(".stopped", "");
+        empty_host();
+        g_bytes_unref(host);
+        return is_good;
 }
 
 static void test_every_step(const Operation *op)
 {
-        bool all = g_getenv("FLUID_TEST_ALL"), is_good = true;
-        unsigned n;
+        bool is_good = true;
+        unsigned n = 0;
+        int status;
+        pid_t pid;
 
-        for (n = 1;; n++) {
-                End end;
-
-                forget_all();
-                end = run_daemon(die_in_operation, &(Death){op, n});
-                if (end == END_GOOD)
+        forget_all();
+        pid = start_daemon(stop_at_each_step, op);
+        for (;;) {
+                need(waitpid(pid, &status, WUNTRACED) < 0 ? -errno : 0, "waitpid");
+                if (!WIFSTOPPED(status))
                         break;
-                if (end == END_BAD)
-                        tap_bail_out("a daemon cannot be made");
-                if (run_daemon(recover, op) != END_GOOD) {
-                        tap_note("killed at step %u", n);
-                        is_good = false;
-                }
-                for (unsigned m = all ? 1 : 1 + n % 5; m <= (all ? 12 : 1 + n % 5); m++)
-                        is_good &= kill_twice(op, n, m);
+                is_good &= look(op, ++n);
+                (void) kill(pid, SIGCONT);
         }
-        tap_ok(is_good && n > 2, "killed at each of %u steps of %s: all is well at the next start",
-               n - 1, op->name);
+        is_good &= WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        tap_ok(is_good && n > 1, "killed at each of %u steps of %s: all is well at the next start",
+               n, op->name);
 }
 
 /* -- commands --------------------------------------------------------------------------------- */
@@ -204,9 +299,7 @@ static int die_with_command(const void *argument)
         /* It has been started, and nobody has heard of its end yet. */
         while (command_row(c)->pid == 0)
                 need(sd_event_run(fixture.event, 0), "sd_event_run");
-        arm(1);
-        (void) fake_host_step("now");
-        return 1;
+        return die_now();
 }
 
 static int die_before_started(const void *argument)
@@ -216,9 +309,7 @@ static int die_before_started(const void *argument)
         start_manager();
         (void) ready_sandbox("web");
         need(start_command("web", argument, &c), "start");
-        arm(1);
-        (void) fake_host_step("now");
-        return 1;
+        return die_now();
 }
 
 static Command *only_command(void)

@@ -37,21 +37,41 @@ static GVariant *save_domains(void)
         return g_variant_builder_end(&list);
 }
 
-void fake_die(void)
+static void save(void)
 {
         g_autoptr(GVariant) host = g_variant_ref_sink(g_variant_new(
                 "(@a" DOMAIN_TYPE "@a(sxbbbiiayay))", save_domains(), fake_processes_save()));
 
-        if (write_all(fake.death_fd, g_variant_get_data(host), g_variant_get_size(host)) == 0)
-                (void) raise(SIGKILL);
+        g_assert(write_all(fake.death_fd, g_variant_get_data(host), g_variant_get_size(host)) == 0);
+}
+
+void fake_die(void)
+{
+        save();
+        (void) raise(SIGKILL);
         g_assert_not_reached();
+}
+
+void fake_stop(void)
+{
+        save();
+        (void) raise(SIGSTOP);
 }
 
 void fake_host_die_nth(unsigned n, int fd)
 {
         fake_lock();
         fake.calls = fake.fail_at = fake.lose_at = 0;
+        fake.stops = false;
         fake.die_at = n;
+        fake.death_fd = fd;
+        fake_unlock();
+}
+
+void fake_host_stop_at_each(int fd)
+{
+        fake_lock();
+        fake.stops = fd >= 0;
         fake.death_fd = fd;
         fake_unlock();
 }

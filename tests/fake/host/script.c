@@ -14,7 +14,7 @@ void fake_host_reset(void)
         fake.agents_answer = fake.freeze_works = true;
         fake.disk_free = UINT64_C(100) << 30;
         fake.fail_at = fake.lose_at = fake.die_at = fake.calls = 0;
-        fake.answer_is_lost = false;
+        fake.answer_is_lost = fake.stops = false;
 }
 
 void fake_host_fail_nth(unsigned n, FaultCode code)

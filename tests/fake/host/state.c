@@ -90,6 +90,8 @@ int fake_count(const char *what, Fault *f)
         fake.calls++;
         if (fake.calls == fake.die_at)
                 fake_die();
+        if (fake.stops)
+                fake_stop();
         if (fake.calls == fake.fail_at)
                 return fault_set(f, fake.fail_code, "fake failure of %s, call %u", what,
                                  fake.calls);

@@ -22,6 +22,7 @@ typedef struct FakeHost {
         unsigned held, calls, fail_at, lose_at, die_at;
         bool answer_is_lost; /* of the call that is in libvirt now */
         FaultCode fail_code;
+        bool stops;
         int death_fd;
         uint64_t disk_free;
         GHashTable *domains; /* by id */
@@ -51,14 +52,15 @@ typedef struct FakeNews {
         DomainState state;
 } FakeNews;
 void fake_push_news(FakeNews news);
-/* Counts a call that may fail, and fails it or ends the process if its turn has come. */
+/* Counts a call that may fail, and fails it, or ends the process, if its turn has come. */
 int fake_count(const char *what, Fault *f);
 
 /* The same, of any thread, without the lock. */
 int fake_call(const char *what, Fault *f);
 
-/* Writes what outlives the process, and ends it. With the lock held. */
+/* Writes what outlives the process, and ends or stops it. With the lock held. */
 void fake_die(void);
+void fake_stop(void);
 
 /* What runs in guests, for fake_host_load(). */
 GVariant *fake_processes_save(void);
