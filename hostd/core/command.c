@@ -485,6 +485,19 @@ void command_fail_all(Sandbox *s, FaultCode code, const char *reason)
         }
 }
 
+void command_remove_unused(const Sandbox *s)
+{
+        g_autofree char *directory = sandbox_file(s->manager, s->row->id.text, "commands");
+        g_autoptr(GDir) files = g_dir_open(directory, 0, NULL);
+
+        for (const char *name; files && (name = g_dir_read_name(files));) {
+                g_autofree char *path = g_build_filename(directory, name, NULL);
+                g_autofree char *id = g_strndup(name, ID_LENGTH);
+                if (!g_hash_table_contains(s->manager->objects[OBJECT_COMMAND], id))
+                        (void) unlink(path);
+        }
+}
+
 void command_forget_all(Sandbox *s)
 {
         g_autoptr(GPtrArray) list = list_of(s);

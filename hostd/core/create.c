@@ -152,13 +152,14 @@ static void abandoned(void *request, int r, const Fault *f, void *userdata)
         if (r >= 0)
                 r = store_delete_sandbox(m->store, s->row->id.text, &store_fault);
         if (r < 0) {
-                /* The row stays, and so does the knowledge that something has to be removed. */
-                log_warning("what sandbox '%s' left behind could not be removed: %s", s->row->name,
-                            fault_is_set(&store_fault) ? store_fault.message : f->message);
+                /* It stays "creating", and is removed when libvirtd is back or at the next start.
+                 */
+                f = fault_is_set(&store_fault) ? &store_fault : f;
+                log_warning("what sandbox '%s' left behind could not be removed yet: %s",
+                            s->row->name, f->message);
                 s->operation = NULL;
-                sandbox_set_state(s, SANDBOX_FAILED, "%s", why->message);
-                sandbox_answer_destroyers(destroyers, r,
-                                          fault_is_set(&store_fault) ? &store_fault : f);
+                wait_fail(&s->waiters, why);
+                sandbox_answer_destroyers(destroyers, r, f);
         } else {
                 log_warning("sandbox '%s' was not created: %s", s->row->name, why->message);
                 sandbox_forget(s, why);

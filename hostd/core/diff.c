@@ -144,6 +144,7 @@ static void merged(int r, const Fault *f, void *userdata)
         /* The document is as true without it; the layer is merged at the next chance. */
         if (r < 0)
                 log_warning("the layer of a diff could not be merged yet: %s", f->message);
+        q->held->needs_reconcile = r < 0;
         answer(q);
 }
 

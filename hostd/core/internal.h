@@ -193,6 +193,8 @@ Command *command_free(Command *c);
 void command_resume_all(Sandbox *s);
 /* The guest is gone: every command that still runs has failed with that. */
 void command_fail_all(Sandbox *s, FaultCode code, const char *reason);
+/* Removes output that no command has written. */
+void command_remove_unused(const Sandbox *s);
 /* Forgets all commands of a sandbox that is destroyed. */
 void command_forget_all(Sandbox *s);
 

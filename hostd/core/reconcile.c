@@ -90,6 +90,7 @@ static bool put_right(Sandbox *s, const Comparison *q)
         }
         restore_drop_unused(s);
         layer_remove_unused(s);
+        command_remove_unused(s);
         sandbox_follow(s, q->state);
         head = snapshot_head(s);
         if (!head || head->row->name)

@@ -193,9 +193,24 @@ static void fail_boot(Sandbox *s, const Fault *f)
 
 static void on_thawed(int r, const Fault *f, void *userdata)
 {
-        (void) userdata;
-        if (r < 0)
-                log_warning("a sandbox that may be frozen could not be thawed: %s", f->message);
+        Sandbox *s = userdata;
+
+        if (r >= 0)
+                return;
+        log_warning("sandbox '%s' may be frozen and could not be thawed: %s", s->row->name,
+                    f->message);
+        s->needs_thaw = true;
+}
+
+/* A guest that is not frozen does not mind. */
+static void thaw_if_needed(Sandbox *s)
+{
+        const Manager *m = s->manager;
+        GuestTask *task;
+
+        if (s->needs_thaw && s->agent && agent_is_reachable(s->agent))
+                s->needs_thaw = guest_thaw(m->event, s->agent, m->config->freeze_timeout_usec,
+                                           on_thawed, s, &task, NULL) < 0;
 }
 
 static void on_reachable(Agent *a, bool is_reachable, const Fault *why, void *userdata)
@@ -208,12 +223,7 @@ static void on_reachable(Agent *a, bool is_reachable, const Fault *why, void *us
                         return;
                 s->boot_timer = sd_event_source_disable_unref(s->boot_timer);
                 s->create_entry = audit_end(s->create_entry, 0, NULL);
-                if (s->needs_thaw) {
-                        GuestTask *task;
-                        s->needs_thaw = guest_thaw(s->manager->event, s->agent,
-                                                   s->manager->config->freeze_timeout_usec,
-                                                   on_thawed, NULL, &task, NULL) < 0;
-                }
+                thaw_if_needed(s);
                 sandbox_set_state(s, SANDBOX_READY, "%s", "");
                 command_resume_all(s);
         } else if (!is_reachable && s->state == SANDBOX_READY) {
@@ -301,6 +311,7 @@ void sandbox_end_operation(Sandbox *s)
                 destroy_now(s);
         } else if (!m->is_closing) {
                 wait_notify(&s->waiters, is_reached, s);
+                thaw_if_needed(s);
                 if (s->needs_plug_pulled)
                         pull_plug(s);
                 else if (s->needs_reconcile)
@@ -807,6 +818,7 @@ int sandbox_load_all(Manager *m, Fault *f)
                 if (s->state != SANDBOX_CREATING && s->state != SANDBOX_DESTROYING &&
                     s->state != SANDBOX_FAILED)
                         s->state = SANDBOX_UNKNOWN;
+                s->needs_thaw = true;
                 manager_add(m, OBJECT_SANDBOX, s->row->id.text, s);
                 sandbox_arm_ttl(s);
                 /* Gone after a reboot; QEMU makes its socket there. */

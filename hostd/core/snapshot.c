@@ -251,6 +251,7 @@ static void thawed(int r, const Fault *f, void *userdata)
         if (r < 0)
                 log_warning("sandbox '%s' could not be thawed: %s", q->snapshot->sandbox->row->name,
                             f->message);
+        q->snapshot->sandbox->needs_thaw = r < 0;
         end_cut(q);
 }
 
@@ -269,6 +270,7 @@ static void cut_done(void *request, int r, const Fault *f, void *userdata)
             guest_thaw(s->manager->event, s->agent, s->manager->config->freeze_timeout_usec, thawed,
                        q, &q->task, NULL) == 0)
                 return;
+        s->needs_thaw |= q->is_frozen;
         end_cut(q);
 }
 
@@ -393,14 +395,17 @@ static int check_can_cut(Sandbox *s, Fault *f)
             !(s->state == SANDBOX_STARTING && s->agent))
                 return fault_set(f, FAULT_WRONG_STATE, "sandbox '%s' is %s: no snapshot now",
                                  s->row->name, sandbox_state_to_string(s->state));
-        if (snapshot_find_unsettled(s)) {
-                reconcile_sandbox(s);
-                return fault_set(
-                        f, FAULT_BUSY,
-                        "an earlier snapshot of sandbox '%s' is not settled yet; try again",
-                        s->row->name);
-        }
         return manager_has_room(s->manager, f);
+}
+
+static int check_settled(Sandbox *s, Fault *f)
+{
+        if (!snapshot_find_unsettled(s))
+                return 0;
+        reconcile_sandbox(s);
+        return fault_set(f, FAULT_BUSY,
+                         "an earlier snapshot of sandbox '%s' is not settled yet; try again",
+                         s->row->name);
 }
 
 static int check_quota(const Sandbox *s, Fault *f)
@@ -448,6 +453,8 @@ int snapshot_create(Sandbox *s, Caller *caller, const char *name, bool freeze, S
         r = check_can_cut(s, f);
         if (r == 0)
                 r = check_quota(s, f);
+        if (r == 0 && !s->operation)
+                r = check_settled(s, f);
         if (r == 0)
                 r = sandbox_begin_operation(s, "snapshotted", f);
         if (r < 0)
@@ -499,6 +506,8 @@ int snapshot_cut_hidden(Sandbox *s, SnapshotDone done, void *userdata, Fault *f)
 {
         int r = check_can_cut(s, f);
 
+        if (r == 0)
+                r = check_settled(s, f);
         return r < 0 ? r : start_cut(s, NULL, true, false, NULL, done, userdata, f);
 }
 

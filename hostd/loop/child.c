@@ -56,14 +56,15 @@ static void become_child(const Plan *plan)
 static bool take_errors(int fd, GString *text)
 {
         char buffer[1024];
-        ssize_t n;
+        ssize_t n = 1;
 
-        while ((n = read(fd, buffer, sizeof buffer)) > 0) {
+        /* Not for ever: who writes faster than this reads has a deadline, too. */
+        for (unsigned i = 0; i < 64 && (n = read(fd, buffer, sizeof buffer)) > 0; i++) {
                 (void) g_string_append_len(text, buffer, n);
                 if (text->len > STDERR_KEPT)
                         (void) g_string_erase(text, 0, (gssize) (text->len - STDERR_KEPT));
         }
-        return n < 0 && (errno == EAGAIN || errno == EINTR);
+        return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
 /* Until it ends or the deadline passes. What it leaves behind in its process group is killed. */

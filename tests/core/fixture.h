@@ -44,6 +44,13 @@ static inline void need(int r, const char *what)
 
 /* -- beginning and end ------------------------------------------------------------------------ */
 
+static inline bool write_to(const char *path, const char *text)
+{
+        autofd fd = open(path, O_WRONLY | O_CLOEXEC);
+
+        return fd >= 0 && write_all(fd, text, strlen(text)) == 0;
+}
+
 /* The daemon gives files to other users. Whoever is not root becomes the root of a namespace of its
  * own, in which the only user is root. */
 static inline void become_root(void)
@@ -53,10 +60,8 @@ static inline void become_root(void)
 
         if (geteuid() == 0)
                 return;
-        if (unshare(CLONE_NEWUSER) == 0 &&
-            g_file_set_contents("/proc/self/setgroups", "deny", -1, NULL) &&
-            g_file_set_contents("/proc/self/uid_map", users, -1, NULL) &&
-            g_file_set_contents("/proc/self/gid_map", groups, -1, NULL))
+        if (unshare(CLONE_NEWUSER) == 0 && write_to("/proc/self/setgroups", "deny") &&
+            write_to("/proc/self/uid_map", users) && write_to("/proc/self/gid_map", groups))
                 return;
         tap_skip("all of it", "needs to be root, or user namespaces");
         exit(tap_done());

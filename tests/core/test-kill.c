@@ -255,7 +255,7 @@ static bool look(const Operation *op, unsigned n)
         if (!is_good)
                 tap_note("killed at step %u", n);
         for (unsigned m = 1; m <= RECOVERY_STEPS; m++) {
-                if ((!all && (n % 4 != 2 || m != 1 + n % 5)) || is_recovered(op, host, m))
+                if ((!all && (n % 8 != 2 || m != 1 + n / 2)) || is_recovered(op, host, m))
                         continue;
                 tap_note("killed at step %u, and at step %u of putting it right", n, m);
                 is_good = false;

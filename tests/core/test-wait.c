@@ -203,11 +203,6 @@ static void test_destroy_during(void)
 
 /* -- creating --------------------------------------------------------------------------------- */
 
-static bool has_told_creator(void *sandbox)
-{
-        return !((Sandbox *) sandbox)->create_entry;
-}
-
 static void test_creation_fails(void)
 {
         Outcome first = {0}, second = {0}, destroyed = {0};
@@ -232,9 +227,12 @@ static void test_creation_fails(void)
 
         /* It fails, and while what it left is removed it is to be destroyed. */
         fake_host_fail_nth(3, FAULT_HYPERVISOR_FAILED);
+        fake_host_hold_nth(5);
         need(sandbox_create(fixture.manager, &fixture.caller, &spec, &s, fresh_fault()), "create");
-        (void) until(has_told_creator, s);
+        until_held(1);
+        tap_ok(!s->create_entry, "another one cannot be made");
         need(sandbox_destroy(s, &fixture.caller, on_outcome, &destroyed, fresh_fault()), "destroy");
+        fake_host_hold(false);
         (void) finish(0, &destroyed);
         fake_host_fail_nth(0, FAULT_NONE);
         tap_ok(destroyed.has_ended && !get_sandbox("web"),

@@ -53,6 +53,8 @@ unsigned fake_host_calls(void);
 
 /* While held, calls into libvirt wait in their worker thread. */
 void fake_host_hold(bool is_held);
+/* From the nth call on: after fake_host_fail_nth(), which counts anew. */
+void fake_host_hold_nth(unsigned n);
 /* How many of them wait. */
 unsigned fake_host_held(void);
 

@@ -84,9 +84,9 @@ static void test_ends(void)
         tap_is_int(run("printf 'a\\033[2Jb\\377' >&2; exit 1"), -EIO,
                    "what it wrote may be hostile");
         tap_is_str(fault.message, "sh: a\\x1b[2Jb\\xff", "and is escaped");
-        tap_is_int(run("i=0; while [ $i -lt 3000 ]; do echo $i >&2; i=$((i+1)); done; exit 1"),
+        tap_is_int(run("i=0; while [ $i -lt 2000 ]; do echo $i >&2; i=$((i+1)); done; exit 1"),
                    -EIO, "and it may be much");
-        tap_is_str(fault.message, "sh: 2999", "of which the end is kept");
+        tap_is_str(fault.message, "sh: 1999", "of which the end is kept");
         tap_is_int(run("echo 'write: No space left on device' >&2; exit 1"), -ENOSPC,
                    "a full disk is told as one");
         tap_is_int(fault.code, FAULT_NO_SPACE, "by its code");
@@ -233,7 +233,7 @@ static int run_in_directory(const char *script, uint64_t deadline_usec)
 static void expect_killed(const char *script, const char *what)
 {
         g_autofree char *pids = g_build_filename(directory, "pids", NULL);
-        int r = run_in_directory(script, 200 * USEC_PER_MSEC);
+        int r = run_in_directory(script, 100 * USEC_PER_MSEC);
 
         tap_is_int(r, -ETIMEDOUT, "%s does not end in time", what);
         tap_ok(all_are_gone(pids), "all of its processes are killed");

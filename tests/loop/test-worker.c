@@ -242,7 +242,6 @@ static void test_cancel(void)
 
 static gpointer open_gate_later(G_GNUC_UNUSED gpointer data)
 {
-        await_at_gate(1);
         open_gate();
         return NULL;
 }
@@ -258,6 +257,7 @@ static void test_free(void)
         work_cancel(submit(&cancelled));
         for (size_t i = 0; i < G_N_ELEMENTS(queued); i++)
                 (void) submit(queued + i);
+        await_at_gate(1);
         GThread *helper = g_thread_new("helper", open_gate_later, NULL);
         stop();
         (void) g_thread_join(helper);

@@ -26,6 +26,8 @@ static int enter(const char *what, Fault *f)
 
         fake_lock();
         fake.held++;
+        if (fake.hold_at && fake.calls + 1 >= fake.hold_at)
+                fake.is_held = true;
         while (fake.is_held)
                 g_cond_wait(&fake.released, &fake.lock);
         fake.held--;

@@ -13,7 +13,7 @@ void fake_host_reset(void)
         fake.is_connected = fake.power_button_works = true;
         fake.agents_answer = fake.freeze_works = true;
         fake.disk_free = UINT64_C(100) << 30;
-        fake.fail_at = fake.lose_at = fake.die_at = fake.calls = 0;
+        fake.fail_at = fake.lose_at = fake.die_at = fake.hold_at = fake.calls = 0;
         fake.answer_is_lost = fake.stops = false;
 }
 
@@ -54,7 +54,15 @@ void fake_host_hold(bool is_held)
 {
         fake_lock();
         fake.is_held = is_held;
+        fake.hold_at = 0;
         g_cond_broadcast(&fake.released);
+        fake_unlock();
+}
+
+void fake_host_hold_nth(unsigned n)
+{
+        fake_lock();
+        fake.hold_at = n;
         fake_unlock();
 }
 

@@ -19,7 +19,7 @@ typedef struct FakeHost {
         GMutex lock; /* all below, and the domains */
         GCond released;
         bool is_held, is_connected, power_button_works;
-        unsigned held, calls, fail_at, lose_at, die_at;
+        unsigned held, calls, fail_at, lose_at, die_at, hold_at;
         bool answer_is_lost; /* of the call that is in libvirt now */
         FaultCode fail_code;
         bool stops;

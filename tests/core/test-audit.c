@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The trail: what is refused, who may read it, and that nothing happens without it. */
+
+#include "tests/core/operations.h"
+
+static const char settings[] = "stop_timeout = 0s\n";
+
+/* -- refusals --------------------------------------------------------------------------------- */
+
+static void test_refusals(void)
+{
+        Caller caller = {.uid = 1000, .text = "test[1]"};
+        AuditEntry *entry = NULL;
+        Fault f = {0};
+
+        (void) fault_set(&f, FAULT_DENIED, "it is not yours");
+        audit_refuse(fixture.manager, &caller, "sandbox.stop", "/x", &f);
+        tap_is_int(count_audit("sandbox.stop", "refused", "AccessDenied"), 1,
+                   "a call that is turned down is in the trail");
+        audit_refuse(fixture.manager, &caller, "sandbox.stop", "/x", &f);
+        tap_is_int(count_audit("sandbox.stop", NULL, NULL), 1, "once");
+
+        caller.is_audited = false;
+        is_done(audit_begin(fixture.manager, &caller, "sandbox.start", "/x", NULL, &entry,
+                            fresh_fault()),
+                "a call begins");
+        audit_refuse(fixture.manager, &caller, "sandbox.start", "/x", &f);
+        tap_is_int(count_audit("sandbox.start", "refused", NULL), 0,
+                   "one that has begun is not turned down as well");
+        tap_ok(!audit_end(entry, fault_to_errno(FAULT_BUSY), NULL), "it ends");
+        tap_is_int(count_audit("sandbox.start", "failed", "Internal"), 1,
+                   "without a reason as a mistake of ours");
+        tap_ok(!audit_end(NULL, 0, NULL), "what was not begun has no end");
+}
+
+/* Where the beginning cannot be written nothing happens. */
+static void test_no_row_no_effect(void)
+{
+        for (size_t i = 0; i < G_N_ELEMENTS(operations); i++) {
+                const Operation *op = operations + i;
+                g_autofree char *before = NULL, *after = NULL;
+                unsigned rows;
+                bool is_same;
+                int r;
+
+                stop_fixture();
+                start_fixture(settings);
+                op->prepare();
+                before = describe_world();
+                rows = count_audit(NULL, NULL, NULL);
+                arm_commits(false, 1);
+                r = op->attempt();
+                arm_commits(false, 0);
+                settle();
+                after = describe_world();
+                is_same = g_str_equal(before, after);
+                if (!tap_ok(r < 0 && is_same && count_audit(NULL, NULL, NULL) == rows,
+                            "%s does not happen where it cannot be written down", op->name))
+                        show_difference(before, after);
+        }
+}
+
+/* -- exporting -------------------------------------------------------------------------------- */
+
+static unsigned count_lines(const Caller *caller, const AuditQuery *query, int *ret)
+{
+        g_autofree char *text = NULL;
+        g_auto(GStrv) lines = NULL;
+        autofd fd = -1;
+        unsigned n = 0;
+
+        *ret = audit_export(fixture.manager, caller, query, &fd, fresh_fault());
+        if (*ret < 0)
+                return 0;
+        text = text_of(fd);
+        lines = g_strsplit(text, "\n", -1);
+        for (; lines[n] && *lines[n]; n++) {
+                g_autoptr(Json) row = NULL;
+                const char *hash;
+
+                if (json_parse(lines[n], strlen(lines[n]), 8, &row, NULL) < 0 ||
+                    !json_find_string(row, "hash", &hash) || strlen(hash) != 64)
+                        *ret = -EBADMSG;
+        }
+        return n;
+}
+
+static void test_export(void)
+{
+        const Caller root = {.uid = 0}, own = {.uid = 1000}, other = {.uid = 1001};
+        unsigned all;
+        int r;
+
+        stop_fixture();
+        start_fixture(settings);
+        (void) ready_sandbox("web");
+        fixture.caller.uid = 1001;
+        need(create_sandbox("web"), "create");
+        fixture.caller.uid = 1000;
+        all = count_audit(NULL, NULL, NULL);
+        tap_ok(count_lines(&root, &(AuditQuery){0}, &r) == all && r == 0,
+               "root reads the whole trail, as lines of JSON");
+        tap_ok(count_lines(&own, &(AuditQuery){0}, &r) == all - 2 && r == 0, "a user his own rows");
+        tap_ok(count_lines(&other, &(AuditQuery){0}, &r) == 2 && r == 0, "and another hers");
+        (void) count_lines(&other, &(AuditQuery){.has_caller_uid = true, .caller_uid = 1000}, &r);
+        is_refused(r, FAULT_DENIED, "nobody but root may ask for those of others");
+        tap_ok(count_lines(&root, &(AuditQuery){.has_caller_uid = true, .caller_uid = 1001}, &r) ==
+                       2,
+               "root may");
+        tap_ok(count_lines(&root, &(AuditQuery){.kind = "template.import"}, &r) == 2,
+               "rows can be asked for by kind");
+        tap_ok(count_lines(&root, &(AuditQuery){.object = get_sandbox("web")->row->id.text}, &r) ==
+                       2,
+               "by object");
+        tap_ok(count_lines(&root, &(AuditQuery){.limit = 3}, &r) == 3, "or the newest so many");
+        tap_ok(count_lines(&root, &(AuditQuery){.until_usec = 1}, &r) == 0, "or by time");
+}
+
+/* What fluid does by itself is told, too. */
+static void test_own_caller(void)
+{
+        Caller own = manager_own_caller();
+
+        tap_ok(own.uid == 0 && g_str_equal(own.text, "fluid-hostd"),
+               "what fluid does by itself has its name in the trail");
+}
+
+int main(void)
+{
+        watch_commits();
+        start_fixture(settings);
+        test_refusals();
+        test_no_row_no_effect();
+        test_export();
+        test_own_caller();
+        stop_fixture();
+        return tap_done();
+}
