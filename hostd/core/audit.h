@@ -20,6 +20,10 @@ int audit_begin(Manager *m, Caller *caller, const char *kind, const char *object
 /* Writes the "done" (r >= 0) or "failed" row and frees the entry. NULL is allowed. Returns NULL. */
 AuditEntry *audit_end(AuditEntry *entry, int r, const Fault *f);
 
+/* Takes up a call whose "begin" row an earlier process has written and not ended: its end is
+ * fluid-hostd's. NULL where there is none. */
+AuditEntry *audit_resume(Manager *m, const char *kind, const char *object);
+
 /* Frees the entry without a row: the "begin" row was rolled back. */
 AuditEntry *audit_discard(AuditEntry *entry);
 

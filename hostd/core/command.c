@@ -452,6 +452,7 @@ Command *command_free(Command *c)
                 return NULL;
         if (c->task)
                 guest_task_cancel(c->task);
+        c->entry = audit_discard(c->entry);
         close_spools(c);
         wait_clear(&c->waiters);
         (void) command_row_free(c->row);
@@ -562,8 +563,11 @@ int command_load_all(Manager *m, Fault *f)
                                 "a command belongs to a sandbox that the database does not "
                                 "have");
                 Command *c = command_new(s, row);
-                if (!command_has_ended(c))
+                if (!command_has_ended(c)) {
+                        g_autofree char *path = bus_path(c);
+                        c->entry = audit_resume(m, "command.exec", path);
                         s->commands_running++;
+                }
                 manager_add(m, OBJECT_COMMAND, row->id.text, c);
         }
         return 0;

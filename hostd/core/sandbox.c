@@ -781,6 +781,8 @@ Sandbox *sandbox_free(Sandbox *s)
         s->stop_timer = sd_event_source_disable_unref(s->stop_timer);
         s->ttl_timer = sd_event_source_disable_unref(s->ttl_timer);
         s->agent = agent_free(s->agent);
+        s->create_entry = audit_discard(s->create_entry);
+        s->stop_entry = audit_discard(s->stop_entry);
         wait_clear(&s->waiters);
         g_clear_pointer(&s->destroyers, g_ptr_array_unref);
         (void) sandbox_row_free(s->row);
@@ -794,6 +796,20 @@ static SandboxState state_from_string(const char *name)
                 if (g_str_equal(state_names[state], name))
                         return state;
         return SANDBOX_UNKNOWN;
+}
+
+/* What an earlier process had begun, and this one will end. */
+static void resume_entries(Sandbox *s)
+{
+        g_autofree char *path = sandbox_bus_path(s->row->id.text);
+
+        s->create_entry = audit_resume(s->manager, "sandbox.create", path);
+        if (s->state != SANDBOX_DESTROYING)
+                return;
+        Destroyer *d = g_new0(Destroyer, 1);
+        d->entry = audit_resume(s->manager, "sandbox.destroy", path);
+        s->destroyers = g_ptr_array_new_with_free_func(g_free);
+        g_ptr_array_add(s->destroyers, d);
 }
 
 int sandbox_load_all(Manager *m, Fault *f)
@@ -819,6 +835,7 @@ int sandbox_load_all(Manager *m, Fault *f)
                     s->state != SANDBOX_FAILED)
                         s->state = SANDBOX_UNKNOWN;
                 s->needs_thaw = true;
+                resume_entries(s);
                 manager_add(m, OBJECT_SANDBOX, s->row->id.text, s);
                 sandbox_arm_ttl(s);
                 /* Gone after a reboot; QEMU makes its socket there. */

@@ -84,7 +84,8 @@ static ssize_t give_piece(void *buffer, size_t size, void *userdata)
                         return -errno;
         } else {
                 n = (ssize_t) MIN(size, t->content->len - t->taken);
-                memcpy(buffer, t->content->data + t->taken, (size_t) n);
+                if (n > 0)
+                        memcpy(buffer, t->content->data + t->taken, (size_t) n);
                 t->taken += (size_t) n;
         }
         t->moved += (uint64_t) n;

@@ -40,7 +40,8 @@ void fake_host_lose_nth(unsigned n);
 /* Before the nth the process ends as by kill -9; what outlives it (domains, what runs in guests) is
  * written to `fd` before. */
 void fake_host_die_nth(unsigned n, int fd);
-/* Before every one that is written, and the process stops itself with SIGSTOP. -1: not any more. */
+/* Before every one, and after those into libvirt, that is written, and the process stops itself
+ * with SIGSTOP. -1: not any more. */
 void fake_host_stop_at_each(int fd);
 /* Makes a new process's host what was written. */
 void fake_host_load(int fd);

@@ -49,6 +49,8 @@ static int leave(int r, Fault *f)
                 fake_push_news((FakeNews){.is_of_connection = true, .is_connected = false});
         }
         fake.answer_is_lost = false;
+        if (fake.stops)
+                fake_stop();
         fake_unlock();
         return r;
 }
