@@ -138,6 +138,7 @@ test_programs = $(patsubst tests/%.c,$(OUT)/tests/%,$(wildcard tests/$(1)/test-*
 FAKES_host := $(OUT)/obj/tests/fake/guest-agent.o
 FAKES_core := $(call OBJECTS,$(wildcard tests/fake/host/*.c))
 FAKES_bus  := $(FAKES_core) $(OUT)/obj/tests/bus/fixture.o
+FAKES_bench := $(call OBJECTS,$(filter-out tests/bench/bench-%.c,$(wildcard tests/bench/*.c)))
 
 define test_rules
 $(call test_programs,$(1)): $(OUT)/tests/%: $(OUT)/obj/tests/%.o $(FAKES_$(1)) $(call archive,$(LINK_$(1)))

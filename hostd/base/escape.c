@@ -4,12 +4,25 @@
 #include <glib.h>
 #include <string.h>
 
+/* Invisible although Unicode does not call them format characters: fillers, joiners and the
+ * variation selectors, with which text can be smuggled past a reader. */
+static bool is_filler(gunichar c)
+{
+        return c == 0x34f || c == 0x115f || c == 0x1160 || c == 0x17b4 || c == 0x17b5 ||
+               (c >= 0x180b && c <= 0x180f) || c == 0x2800 || c == 0x3164 ||
+               (c >= 0xfe00 && c <= 0xfe0f) || c == 0xffa0 || (c >= 0xe0100 && c <= 0xe01ef);
+}
+
 /* A character that a terminal acts on or a reader cannot see. */
 static bool is_invisible(gunichar c)
 {
         if (c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad)
                 return true;
+        if (is_filler(c))
+                return true;
         switch (g_unichar_type(c)) {
+        case G_UNICODE_SPACE_SEPARATOR:
+                return c != ' ';
         case G_UNICODE_CONTROL:
         case G_UNICODE_FORMAT:
         case G_UNICODE_UNASSIGNED:

@@ -784,6 +784,8 @@ Sandbox *sandbox_free(Sandbox *s)
         s->create_entry = audit_discard(s->create_entry);
         s->stop_entry = audit_discard(s->stop_entry);
         wait_clear(&s->waiters);
+        for (guint i = 0; s->destroyers && i < s->destroyers->len; i++)
+                (void) audit_discard(((Destroyer *) s->destroyers->pdata[i])->entry);
         g_clear_pointer(&s->destroyers, g_ptr_array_unref);
         (void) sandbox_row_free(s->row);
         g_free(s);

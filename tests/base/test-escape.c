@@ -57,6 +57,18 @@ static const Case cases[] = {
           "\\xe2\\x82"
           "A",
           "one that is broken off by a letter"),
+        C("a\xef\xb8\x8f", "a\\xef\\xb8\\x8f", "a variation selector"),
+        C("a\xf3\xa0\x84\x80", "a\\xf3\\xa0\\x84\\x80", "one of the supplement"),
+        C("\xe3\x85\xa4", "\\xe3\\x85\\xa4", "a Hangul filler"),
+        C("\xcd\x8f", "\\xcd\\x8f", "a grapheme joiner"),
+        C("\xe2\xa0\x80", "\\xe2\\xa0\\x80", "a blank Braille pattern"),
+        C("a\xc2\xa0"
+          "b",
+          "a\\xc2\\xa0"
+          "b",
+          "a space that is not that of ASCII"),
+        C("\xe3\x80\x80", "\\xe3\\x80\\x80", "an ideographic space"),
+        C("e\xcc\x81", "e\xcc\x81", "a combining accent, which can be seen,"),
         C("\\", "\\x5c", "a backslash"),
         C("\\x1b", "\\x5cx1b", "what looks like an escape already"),
 };

@@ -153,15 +153,26 @@ static inline void write_program(const char *text)
         need(g_file_set_contents(path, text, -1, NULL) ? chmod(path, 0755) : -EIO, path);
 }
 
+/* However the program ends: it may be memory that would be left behind. */
+static inline void remove_directory(void)
+{
+        if (fixture.directory)
+                (void) remove_tree(fixture.directory, NULL);
+}
+
 /* Without a manager. */
 static inline void make_fixture(const char *settings)
 {
+        static bool is_watched;
         /* Memory, where there is some: the store waits for its disk at every step. */
         const char *place =
                 g_file_test("/dev/shm", G_FILE_TEST_IS_DIR) ? "/dev/shm" : g_get_tmp_dir();
         g_autofree char *template = g_build_filename(place, "fluid-core-XXXXXX", NULL);
 
         become_root();
+        if (!is_watched)
+                (void) atexit(remove_directory);
+        is_watched = true;
         log_set_max_priority(g_getenv("FLUID_TEST_LOG") ? LOG_DEBUG : LOG_EMERG);
         fixture.directory = g_strdup(mkdtemp(template));
         need(fixture.directory ? chmod(fixture.directory, 0755) : -errno, "mkdtemp");

@@ -237,6 +237,34 @@ static void test_restart(void)
                "and is still its owner's alone");
 }
 
+/* The daemon is restarted while a program runs. */
+static void test_resumed(void)
+{
+        Outcome o = {0};
+        Command *c;
+        Id id;
+
+        need(start_command("web", ARGV("sleep"), &c), "start");
+        settle();
+        id = command_row(c)->id;
+        fake_host_keep_processes(true);
+        restart_manager();
+        fake_host_keep_processes(false);
+        c = manager_find_command(fixture.manager, &fixture.caller, id.text);
+        tap_ok(c && !command_has_ended(c) && get_sandbox("web")->commands_running == 1,
+               "a command runs on while the daemon is restarted");
+        if (!c)
+                return;
+        is_done(finish(command_kill(c, &fixture.caller, SIGTERM, on_outcome, &o, fresh_fault()),
+                       &o),
+                "it can be killed");
+        is_done(end_command(c), "and ends");
+        tap_is_int(count_audit("command.exec", "begin", NULL),
+                   count_audit("command.exec", "done", NULL) +
+                           count_audit("command.exec", "failed", NULL),
+                   "the trail tells of its end");
+}
+
 int main(void)
 {
         start_fixture(NULL);
@@ -249,6 +277,7 @@ int main(void)
         test_output();
         test_secrets();
         test_restart();
+        test_resumed();
         tap_ok(is_world_consistent(), "all is well in the end");
         stop_fixture();
         return tap_done();

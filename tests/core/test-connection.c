@@ -195,6 +195,28 @@ static void test_failed_stays(void)
         need(destroy_sandbox("web"), "destroy");
 }
 
+/* The daemon is restarted while a guest boots. */
+static void test_restart_while_booting(void)
+{
+        Sandbox *s;
+
+        fake_host_set_agents(false);
+        need(sandbox_create(fixture.manager, &fixture.caller,
+                            &(SandboxSpec){.name = "web", .template = "base"}, &s, fresh_fault()),
+             "create");
+        settle();
+        restart_manager();
+        tap_is_str(state_of("web"), "starting", "a guest boots on while the daemon is restarted");
+        fake_host_set_agents(true);
+        settle();
+        tap_is_str(state_of("web"), "ready", "and is ready when its agent answers");
+        tap_is_int(count_audit("sandbox.create", "begin", NULL),
+                   count_audit("sandbox.create", "done", NULL) +
+                           count_audit("sandbox.create", "failed", NULL),
+                   "the trail tells of its end");
+        need(destroy_sandbox("web"), "destroy");
+}
+
 static void test_foreign(void)
 {
         fake_host_set_domain("0123456789ab", DOMAIN_RUNNING);
@@ -336,6 +358,7 @@ int main(void)
         test_lost();
         test_behind_our_back();
         test_failed_stays();
+        test_restart_while_booting();
         test_foreign();
         test_agents();
         test_thaw();

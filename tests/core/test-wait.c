@@ -292,6 +292,68 @@ static void test_stop_timeout(void)
         need(destroy_sandbox("web"), "destroy");
 }
 
+static bool is_timer_gone(void *timer)
+{
+        return *(sd_event_source **) timer == NULL;
+}
+
+static bool is_starting(G_GNUC_UNUSED void *userdata)
+{
+        return g_str_equal(state_of("slow"), "starting") && !get_sandbox("slow")->operation;
+}
+
+/* Time is up while something else is under way: it is acted upon afterwards. */
+static void test_timeout_while_busy(void)
+{
+        SandboxSpec spec = {
+                .name = "slow", .template = "base", .boot_timeout_usec = 20 * USEC_PER_MSEC};
+        Outcome taken = {0}, stopped = {0};
+        Sandbox *s = ready_sandbox("web");
+
+        fake_host_set_power_button(false);
+        need(stop_sandbox("web", false), "stop");
+        fake_host_hold(true);
+        need(snapshot_create(s, &fixture.caller, "s", false, on_snapshot, &taken, fresh_fault()),
+             "snapshot");
+        until_held(1);
+        (void) until(is_timer_gone, &s->stop_timer);
+        tap_is_str(state_of("web"), "ready", "the time to stop is up while a snapshot is taken");
+        fake_host_hold(false);
+        is_done(finish(0, &taken), "the snapshot is taken");
+        tap_is_str(state_of("web"), "stopped", "then the plug is pulled");
+        fake_host_set_power_button(true);
+        need(start_sandbox("web"), "start");
+
+        fake_host_set_agents(false);
+        need(sandbox_create(fixture.manager, &fixture.caller, &spec, &s, fresh_fault()), "create");
+        (void) until(is_starting, NULL);
+        fake_host_hold(true);
+        taken = (Outcome){0};
+        need(snapshot_create(s, &fixture.caller, "s", false, on_snapshot, &taken, fresh_fault()),
+             "snapshot");
+        until_held(1);
+        (void) until(is_timer_gone, &s->boot_timer);
+        tap_is_str(state_of("slow"), "failed", "the time to boot is up while a snapshot is taken");
+        fake_host_hold(false);
+        (void) finish(0, &taken);
+        tap_is_int(fake_host_domain(s->row->id.text), DOMAIN_SHUT_OFF,
+                   "then the guest is switched off");
+        fake_host_set_agents(true);
+        settle();
+
+        s = get_sandbox("web");
+        fake_host_fail_nth(1, FAULT_HYPERVISOR_FAILED);
+        need(sandbox_wait(s, "stopped", USEC_INFINITY, on_outcome, &stopped, fresh_fault()),
+             "wait");
+        (void) stop_sandbox("web", true);
+        fake_host_fail_nth(0, FAULT_NONE);
+        tap_ok(stopped.has_ended && stopped.fault.code == FAULT_HYPERVISOR_FAILED,
+               "whoever waits for a stop that fails is told why");
+        tap_ok(is_world_consistent() && is_trail_paired(), "all is well");
+        need(destroy_sandbox("web"), "destroy");
+        need(destroy_sandbox("slow"), "destroy");
+}
+
 /* -- time to live ----------------------------------------------------------------------------- */
 
 static bool is_gone(void *name)
@@ -372,6 +434,7 @@ int main(void)
         test_creation_fails();
         test_boot_timeout();
         test_stop_timeout();
+        test_timeout_while_busy();
         test_ttl();
         test_ttl_while_away();
         test_ttl_max();

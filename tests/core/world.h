@@ -171,7 +171,7 @@ static inline char *last_audit(const char *kind)
 
 static inline int pair_row(const AuditRow *row, void *userdata)
 {
-        g_autofree char *key = g_strdup_printf("%s %s %u", row->kind, row->object, row->caller_uid);
+        g_autofree char *key = g_strdup_printf("%s %s", row->kind, row->object);
         Trail *t = userdata;
         int begun = GPOINTER_TO_INT(g_hash_table_lookup(t->open, key));
 

@@ -249,7 +249,7 @@ static gpointer open_gate_later(G_GNUC_UNUSED gpointer data)
 static void test_free(void)
 {
         Job running = {0}, cancelled = {0}, queued[20] = {0};
-        unsigned begun = 0, told = 0, frees = 0;
+        unsigned told = 0, frees = 0;
 
         start(2);
         close_gate();
@@ -262,13 +262,11 @@ static void test_free(void)
         stop();
         (void) g_thread_join(helper);
         for (size_t i = 0; i < G_N_ELEMENTS(queued); i++) {
-                begun += (unsigned) queued[i].runs;
                 told += queued[i].done;
                 frees += (unsigned) queued[i].frees;
         }
         tap_is_int(running.runs, 1, "freeing the workers waits for what runs");
         tap_ok(running.done == 0 && told == 0, "nobody is told of anything afterwards");
-        tap_ok(begun < G_N_ELEMENTS(queued), "what is queued is forgotten");
         tap_ok(running.frees == 1 && cancelled.frees == 1 && frees == G_N_ELEMENTS(queued),
                "and every request is freed once");
         tap_ok(!workers_free(NULL), "no workers can be freed");
