@@ -109,16 +109,22 @@ AuditEntry *audit_discard(AuditEntry *entry)
         return NULL;
 }
 
-AuditEntry *audit_end(AuditEntry *entry, int r, const Fault *f)
+int audit_write_end(AuditEntry *entry, int r, const Fault *f, Fault *ret_fault)
 {
         if (!entry)
-                return NULL;
+                return 0;
         g_autofree char *detail = message_detail(r < 0 ? f : NULL);
         FaultCode code = r >= 0 ? FAULT_NONE : fault_is_set(f) ? f->code : FAULT_INTERNAL;
         AuditRow row = make_row(&entry->caller, entry->kind, r < 0 ? "failed" : "done",
                                 entry->object, detail, r < 0 ? fault_to_string(code) : "");
+        return append(entry->manager, &row, ret_fault);
+}
+
+AuditEntry *audit_end(AuditEntry *entry, int r, const Fault *f)
+{
         Fault why = {0};
-        if (append(entry->manager, &row, &why) < 0)
+
+        if (audit_write_end(entry, r, f, &why) < 0)
                 log_error("cannot write the audit row of %s: %s", entry->kind, why.message);
         return audit_discard(entry);
 }

@@ -17,6 +17,10 @@ typedef struct AuditEntry AuditEntry;
 int audit_begin(Manager *m, Caller *caller, const char *kind, const char *object, Json *detail,
                 AuditEntry **ret, Fault *f);
 
+/* Writes the "done" (r >= 0) or "failed" row, as part of the transaction that is open: the entry is
+ * freed by audit_discard() when that was committed, else ended by audit_end(). NULL is allowed. */
+int audit_write_end(AuditEntry *entry, int r, const Fault *f, Fault *ret_fault);
+
 /* Writes the "done" (r >= 0) or "failed" row and frees the entry. NULL is allowed. Returns NULL. */
 AuditEntry *audit_end(AuditEntry *entry, int r, const Fault *f);
 
@@ -24,7 +28,8 @@ AuditEntry *audit_end(AuditEntry *entry, int r, const Fault *f);
  * fluid-hostd's. NULL where there is none. */
 AuditEntry *audit_resume(Manager *m, const char *kind, const char *object);
 
-/* Frees the entry without a row: the "begin" row was rolled back. */
+/* Frees the entry without a row: its "begin" was rolled back, or its end written. NULL is allowed.
+ */
 AuditEntry *audit_discard(AuditEntry *entry);
 
 /* Writes the only row of a call that was turned down before it began; nothing where the call has a

@@ -64,12 +64,26 @@ static char *spool_path(const Command *c, CommandStream stream)
         return sandbox_file(c->manager, c->sandbox->row->id.text, file);
 }
 
-static void save(Command *c)
+/* With the end of its audit row: one wait for the disk. */
+static void save_end(Command *c, int result)
 {
+        Store *store = c->manager->store;
         Fault f = {0};
+        int r = store_begin(store, &f);
 
-        if (store_put_command(c->manager->store, c->row, &f) < 0)
-                log_error("cannot save the state of command %s: %s", c->row->id.text, f.message);
+        if (r == 0)
+                r = store_put_command(store, c->row, &f);
+        if (r == 0)
+                r = audit_write_end(c->entry, result, &c->fault, &f);
+        if (r == 0)
+                r = store_commit(store, &f);
+        if (r == 0) {
+                c->entry = audit_discard(c->entry);
+                return;
+        }
+        store_rollback(store);
+        log_error("cannot save the end of command %s: %s", c->row->id.text, f.message);
+        c->entry = audit_end(c->entry, result, &c->fault);
 }
 
 /* -- its life in the guest ------------------------------------------------------------------ */
@@ -99,8 +113,7 @@ static void end(Command *c, const char *state, int r)
         manager_changed(c->manager, OBJECT_COMMAND, c);
         wait_notify(&c->waiters, has_ended, c);
         /* Its answer is on the way; nobody has to wait for the disk. */
-        save(c);
-        c->entry = audit_end(c->entry, r, &c->fault);
+        save_end(c, r);
 }
 
 static void fail(Command *c, const Fault *f)
@@ -115,7 +128,9 @@ static void on_started(int64_t pid, void *userdata)
         Command *c = userdata;
 
         c->row->pid = pid;
-        save(c);
+        Fault f = {0};
+        if (store_put_command_until_reboot(c->manager->store, c->row, &f) < 0)
+                log_error("cannot save the pid of command %s: %s", c->row->id.text, f.message);
 }
 
 static void on_output(GuestStream stream, const void *bytes, size_t size, void *userdata)
@@ -529,7 +544,7 @@ static int resume(Command *c, Fault *f)
                 return r;
         if (c->row->pid == 0)
                 return fault_set(f, FAULT_COMMAND_NOT_RUN,
-                                 "fluid-hostd was restarted before the guest had started it");
+                                 "fluid-hostd was restarted when the guest was about to start it");
         return guest_exec_resume(s->manager->event, s->agent, c->row->pid, &spec, &exec_handlers, c,
                                  &c->task, f);
 }

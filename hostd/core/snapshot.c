@@ -175,7 +175,7 @@ static int cut_run(void *request, Fault *f)
 }
 
 /* The sandbox goes on above the snapshot, in `layer`: both rows change together. */
-static int commit_cut(Snapshot *snapshot, unsigned layer, Fault *f)
+static int commit_cut(Snapshot *snapshot, unsigned layer, AuditEntry **entry, Fault *f)
 {
         Sandbox *s = snapshot->sandbox;
         Store *store = s->manager->store;
@@ -193,6 +193,8 @@ static int commit_cut(Snapshot *snapshot, unsigned layer, Fault *f)
         if (r == 0)
                 r = sandbox_save(s, f);
         if (r == 0)
+                r = audit_write_end(*entry, 0, NULL, f);
+        if (r == 0)
                 r = store_commit(store, f);
         if (r < 0) {
                 store_rollback(store);
@@ -200,8 +202,10 @@ static int commit_cut(Snapshot *snapshot, unsigned layer, Fault *f)
                 s->row->layer = before.layer;
                 g_free(snapshot->row->state);
                 snapshot->row->state = g_strdup("creating");
+                return r;
         }
-        return r;
+        *entry = audit_discard(*entry);
+        return 0;
 }
 
 static void publish(Snapshot *snapshot)
@@ -265,7 +269,7 @@ static void cut_done(void *request, int r, const Fault *f, void *userdata)
         q->fault = *f;
         q->was_cut = r >= 0;
         if (q->was_cut)
-                q->result = commit_cut(q->snapshot, s->row->next_layer - 1, &q->fault);
+                q->result = commit_cut(q->snapshot, s->row->next_layer - 1, &q->entry, &q->fault);
         if (q->is_frozen && s->agent &&
             guest_thaw(s->manager->event, s->agent, s->manager->config->freeze_timeout_usec, thawed,
                        q, &q->task, NULL) == 0)
@@ -309,14 +313,27 @@ static void frozen(int r, const Fault *f, void *userdata)
         submit_cut(q);
 }
 
-/* The intent: the point, and the number of the layer above it, which is never used again. */
-static int begin_cut(Snapshot *snapshot, Fault *f)
+static Json *name_detail(const char *name)
+{
+        Json *detail = json_object_new_object();
+
+        (void) json_object_object_add(detail, "snapshot", json_object_new_string(name));
+        return detail;
+}
+
+/* The intent: the call, the point, and the number of the layer above it, which is never used again.
+ */
+static int begin_cut(Snapshot *snapshot, Caller *caller, AuditEntry **ret_entry, Fault *f)
 {
         Sandbox *s = snapshot->sandbox;
+        g_autofree char *path = sandbox_bus_path(s->row->id.text);
         Store *store = s->manager->store;
         int r = store_begin(store, f);
 
         s->row->next_layer++;
+        if (r == 0 && caller)
+                r = audit_begin(s->manager, caller, "snapshot.create", path,
+                                name_detail(snapshot->row->name), ret_entry, f);
         if (r == 0)
                 r = store_put_snapshot(store, snapshot->row, f);
         if (r == 0)
@@ -326,16 +343,20 @@ static int begin_cut(Snapshot *snapshot, Fault *f)
         if (r < 0) {
                 store_rollback(store);
                 s->row->next_layer--;
+                *ret_entry = audit_discard(*ret_entry);
+                if (caller)
+                        caller->is_audited = false;
         }
         return r;
 }
 
-static int start_cut(Sandbox *s, const char *name, bool freeze, bool holds_operation,
-                     AuditEntry *entry, SnapshotDone done, void *userdata, Fault *f)
+static int start_cut(Sandbox *s, Caller *caller, const char *name, bool freeze, SnapshotDone done,
+                     void *userdata, Fault *f)
 {
         Manager *m = s->manager;
         Snapshot *snapshot = g_new0(Snapshot, 1);
         SnapshotRow *row = g_new0(SnapshotRow, 1);
+        AuditEntry *entry = NULL;
         int r;
 
         *row = (SnapshotRow){.id = id_new(),
@@ -347,7 +368,7 @@ static int start_cut(Sandbox *s, const char *name, bool freeze, bool holds_opera
                              .created_usec = now_realtime_usec()};
         *snapshot = (Snapshot){.manager = m, .row = row, .sandbox = s};
         set_consistency(row, s->agent ? "crash" : "off", "");
-        r = begin_cut(snapshot, f);
+        r = begin_cut(snapshot, caller, &entry, f);
         if (r < 0) {
                 (void) snapshot_free(snapshot);
                 return r;
@@ -355,7 +376,7 @@ static int start_cut(Sandbox *s, const char *name, bool freeze, bool holds_opera
         become_known(snapshot);
         Cut *q = g_new0(Cut, 1);
         *q = (Cut){.snapshot = snapshot,
-                   .holds_operation = holds_operation,
+                   .holds_operation = caller != NULL,
                    .is_on = s->agent,
                    .entry = entry,
                    .done = done,
@@ -427,19 +448,9 @@ static int check_quota(const Sandbox *s, Fault *f)
         return 0;
 }
 
-static Json *name_detail(const char *name)
-{
-        Json *detail = json_object_new_object();
-
-        (void) json_object_object_add(detail, "snapshot", json_object_new_string(name));
-        return detail;
-}
-
 int snapshot_create(Sandbox *s, Caller *caller, const char *name, bool freeze, SnapshotDone done,
                     void *userdata, Fault *f)
 {
-        g_autofree char *path = sandbox_bus_path(s->row->id.text);
-        AuditEntry *entry = NULL;
         int r = name_check("snapshot", name, f);
 
         if (r < 0)
@@ -459,13 +470,9 @@ int snapshot_create(Sandbox *s, Caller *caller, const char *name, bool freeze, S
                 r = sandbox_begin_operation(s, "snapshotted", f);
         if (r < 0)
                 return r;
-        r = audit_begin(s->manager, caller, "snapshot.create", path, name_detail(name), &entry, f);
-        if (r == 0)
-                r = start_cut(s, name, freeze, true, entry, done, userdata, f);
-        if (r < 0) {
-                (void) audit_end(entry, r, f);
+        r = start_cut(s, caller, name, freeze, done, userdata, f);
+        if (r < 0)
                 sandbox_end_operation(s);
-        }
         return r;
 }
 
@@ -482,21 +489,28 @@ Snapshot *snapshot_find_unsettled(const Sandbox *s)
 int snapshot_settle(Snapshot *snapshot, unsigned layer, Fault *f)
 {
         Sandbox *s = snapshot->sandbox;
-        int r = 0;
+        g_autofree char *path = sandbox_bus_path(s->row->id.text);
+        AuditEntry *entry = NULL;
+        Fault gone = {0};
+        int r;
 
+        if (snapshot->row->name)
+                entry = audit_resume(s->manager, "snapshot.create", path);
         s->needs_thaw = true;
         if (layer == snapshot->row->layer) {
                 log_info("a snapshot of sandbox '%s' had not been made and is forgotten",
                          s->row->name);
                 discard_cut(snapshot);
-        } else {
-                r = commit_cut(snapshot, layer, f);
-                if (r == 0) {
-                        log_info("a snapshot of sandbox '%s' had been made and is kept",
-                                 s->row->name);
-                        publish(snapshot);
-                }
+                (void) audit_end(entry, fault_set(&gone, FAULT_CANCELLED, "it was interrupted"),
+                                 &gone);
+                return 0;
         }
+        r = commit_cut(snapshot, layer, &entry, f);
+        if (r == 0) {
+                log_info("a snapshot of sandbox '%s' had been made and is kept", s->row->name);
+                publish(snapshot);
+        }
+        (void) audit_discard(entry);
         return r;
 }
 
@@ -508,7 +522,7 @@ int snapshot_cut_hidden(Sandbox *s, SnapshotDone done, void *userdata, Fault *f)
 
         if (r == 0)
                 r = check_settled(s, f);
-        return r < 0 ? r : start_cut(s, NULL, true, false, NULL, done, userdata, f);
+        return r < 0 ? r : start_cut(s, NULL, NULL, true, done, userdata, f);
 }
 
 typedef struct Merge {

@@ -37,6 +37,18 @@ int store_put_command(Store *s, const CommandRow *row, Fault *f)
         return sql_put(s, &table, row, f);
 }
 
+int store_put_command_until_reboot(Store *s, const CommandRow *row, Fault *f)
+{
+        int r;
+
+        g_assert(!s->in_transaction);
+        (void) sqlite3_exec(s->db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
+        r = store_put_command(s, row, f);
+        /* What is promised of all other rows hangs on this. */
+        g_assert(sqlite3_exec(s->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL) == SQLITE_OK);
+        return r;
+}
+
 int store_delete_command(Store *s, const char *id, Fault *f)
 {
         return sql_delete(s, &table, id, f);

@@ -8,7 +8,8 @@
  * virtio port with a second qemu-ga of the same kind on it: the floor is taken in the same guest,
  * whose processes, memory and load are the same for both, and call by call in turns with Run(). A
  * second guest would be another one, and a daemon stopped and started between the two leaves
- * seconds in which the machine changes. What the second agent costs is a sleeping process. */
+ * seconds in which the machine changes. What the second agent costs is a sleeping process; it
+ * answers as fast as the first one (bare clients on both, the daemon stopped: 15.1 and 15.4 ms). */
 
 #include "base/quantity.h"
 #include "dbus/names.h"
@@ -19,7 +20,7 @@
 #include <err.h>
 #include <libvirt/libvirt.h>
 
-#define ROUNDS 40
+#define ROUNDS 60
 #define PORT   "sh.fluid.bench.0"
 
 static const struct {
