@@ -9,12 +9,14 @@
 #include <signal.h>
 #include <string.h>
 
-/* A poll costs the guest about a millisecond of CPU that the program then lacks. At first an exit
- * is seen at once, later at most 2 % late. */
-#define POLL_FIRST_USEC (2 * USEC_PER_MSEC)
-#define POLL_MIN_USEC   (5 * USEC_PER_MSEC)
-#define POLL_MAX_USEC   (250 * USEC_PER_MSEC)
-#define POLL_FRACTION   50
+/* A poll takes CPU of the guest that the program then lacks: on a fast guest hardly any, on an
+ * emulated one about a millisecond. How fast it is shows in how long it took to start the program,
+ * and the first pauses are a part of that. Later an exit is seen at most 2 % late. */
+#define POLL_START_FRACTION 3
+#define POLL_LEAST_USEC     (1 * USEC_PER_MSEC)
+#define POLL_FIRST_MAX_USEC (5 * USEC_PER_MSEC)
+#define POLL_MAX_USEC       (250 * USEC_PER_MSEC)
+#define POLL_FRACTION       50
 
 /* From SIGTERM to SIGKILL, and from that to giving up on the exit. */
 #define GRACE_USEC (2 * USEC_PER_SEC)
@@ -45,7 +47,9 @@ typedef struct ExecTask {
         char *id;
         int64_t pid;
         uint64_t timeout_usec;
+        uint64_t asked_usec; /* when it was to be started; 0: by an earlier process */
         uint64_t started_usec, answered_usec;
+        uint64_t pause_usec;    /* before a poll, at first */
         uint64_t deadline_usec; /* of the phase */
 
         uint64_t output_max, kept[_GUEST_STREAM_MAX];
@@ -316,11 +320,9 @@ static void poll_later(ExecTask *t)
         uint64_t now = now_usec(t);
         uint64_t left = t->deadline_usec > now ? t->deadline_usec - now : 0;
         uint64_t elapsed = now > t->started_usec ? now - t->started_usec : 0;
-        uint64_t delay = CLAMP(elapsed / POLL_FRACTION, POLL_MIN_USEC, POLL_MAX_USEC);
+        uint64_t delay = CLAMP(elapsed / POLL_FRACTION, t->pause_usec, POLL_MAX_USEC);
         Json *arguments = json_object_new_object();
 
-        if (elapsed < POLL_FIRST_USEC)
-                delay = POLL_FIRST_USEC;
         json_object_object_add(arguments, "pid", json_object_new_int64(t->pid));
         t->call = agent_call_later(t->agent, MIN(delay, left), "guest-exec-status", arguments,
                                    MIN(after(left, REPLY_USEC), GUEST_CALL_USEC), on_output,
@@ -331,6 +333,8 @@ static void begin_polling(ExecTask *t)
 {
         t->phase = EXEC_RUNNING;
         t->started_usec = t->answered_usec = now_usec(t);
+        t->pause_usec = CLAMP((t->started_usec - t->asked_usec) / POLL_START_FRACTION,
+                              POLL_LEAST_USEC, POLL_FIRST_MAX_USEC);
         t->deadline_usec = after(t->started_usec, t->timeout_usec);
         poll_later(t);
 }
@@ -439,6 +443,7 @@ int guest_exec(sd_event *event, Agent *agent, const GuestExecSpec *spec,
         t->argv[0] = g_strdup(spec->argv[0]);
         t->directory = g_strdup(spec->directory ? spec->directory : "/");
         t->user = g_strdup(spec->user);
+        t->asked_usec = now_usec(t);
         t->names = (GuestExecSpec){
                 .argv = (const char *const *) t->argv, .directory = t->directory, .user = t->user};
         t->held = marker ? g_string_new(NULL) : NULL;
