@@ -157,8 +157,8 @@ CommandRow *command_row_free(CommandRow *row);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CommandRow, command_row_free)
 
 int store_put_command(Store *s, const CommandRow *row, Fault *f);
-/* The same for what is of no use after the host went down: it survives the end of this process, but does
- * not wait for the disk. Outside transactions only. */
+/* The same for what is of no use after the host went down: it survives the end of this process, but
+ * does not wait for the disk. Outside transactions only. */
 int store_put_command_until_reboot(Store *s, const CommandRow *row, Fault *f);
 int store_delete_command(Store *s, const char *id, Fault *f);
 int store_load_commands(Store *s, GPtrArray **ret_rows, Fault *f);
