@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # One non-recursive makefile. `make help` lists what it can do; all output goes to build/.
 
-VERSION    := 0.1.0
+VERSION    := 0.3.0
 OUT        ?= build
 PREFIX     ?= /usr/local
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
@@ -13,6 +13,16 @@ SHAREDIR   := $(PREFIX)/share
 SYSTEMDIR  := $(if $(filter /usr,$(PREFIX)),/usr/lib,/etc)
 POLKITDIR  := /usr/share/polkit-1/actions
 DBUSDIR    := $(if $(filter /usr,$(PREFIX)),/usr/share,/etc)/dbus-1
+# Where Ansible looks by itself.
+ANSIBLEDIR := /usr/share/ansible/plugins/connection
+HOOKDIR    := /etc/libvirt/hooks/qemu.d
+# Where the hook finds the rules: below state_directory of fluid.conf.
+FIREWALLDIR ?= /run/fluid/firewall
+# As qemu_user and qemu_group of fluid.conf.
+QEMU_USER  ?= libvirt-qemu
+QEMU_GROUP ?= libvirt-qemu
+# As network_bridge there.
+BRIDGE     ?= fluidbr0
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -22,11 +32,12 @@ MAKEFLAGS += --no-builtin-rules
 
 # -- Debian packages ---------------------------------------------------------------------------
 DEPS_BUILD := gcc make pkg-config libc6-dev libvirt-dev libsystemd-dev libsqlite3-dev libjson-c-dev \
-	libglib2.0-dev libxml2-dev libext2fs-dev libseccomp-dev zlib1g-dev libzstd-dev python3
+	libglib2.0-dev libxml2-dev libext2fs-dev libseccomp-dev libssl-dev zlib1g-dev libzstd-dev libyaml-dev libnftables-dev libmnl-dev libnl-3-dev python3
 DEPS_RUN   := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils seabios polkitd \
-	dbus-daemon systemd
-DEPS_TEST  := mmdebstrap busybox-static cpio zstd e2fsprogs fdisk grub-pc-bin grub-common iproute2 nftables dnsmasq-base util-linux \
-	jq perl socat procps sqlite3 bsdutils
+	dbus-daemon systemd nftables dnsmasq-base diffutils
+DEPS_TEST  := mmdebstrap busybox-static cpio zstd e2fsprogs fdisk grub-pc-bin grub-common iproute2 util-linux \
+	jq perl socat procps sqlite3 bsdutils openssh-client strace rpm python3-jsonschema \
+	ansible-core ansible-lint python3-yaml python3-dbus python3-gi python3-apt
 DEPS_LINT  := clang clang-format clang-tidy clang-tools cppcheck shellcheck libxml2-utils \
 	libclang-rt-14-dev llvm valgrind
 
@@ -43,26 +54,28 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
 HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
 OPTIMISE ?= -O2 $(if $(SANITIZE),,-D_FORTIFY_SOURCE=3)
 CFLAGS ?= -g
-LIBRARIES := libvirt libvirt-qemu libsystemd sqlite3 json-c glib-2.0 libxml-2.0
+LIBRARIES := libvirt libvirt-qemu libsystemd sqlite3 json-c glib-2.0 libxml-2.0 libcrypto libnl-3.0 libnftables libmnl
 # Asked of pkg-config when first used, since `make deps` may have to bring it.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(LIBRARIES)))$(PKG_CFLAGS)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(OPTIMISE) $(WARNINGS) $(HARDENING) \
 	-DFLUID_VERSION='"$(VERSION)"' \
-	-DFLUID_SYSCONFDIR='"$(SYSCONFDIR)"' -Ihostd -I. -I$(OUT)/gen $(PKG_CFLAGS) \
+	-DFLUID_SYSCONFDIR='"$(SYSCONFDIR)"' -DFLUID_FIREWALL='"$(FIREWALLDIR)"' -Ihostd -I. -I$(OUT)/gen $(PKG_CFLAGS) \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer) $(CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 
-libs = $(shell pkg-config --libs $(1)) -lm
-LIBS_base  := libsystemd json-c glib-2.0
+libs = $(shell pkg-config --libs $(1)) -lm -lresolv
+LIBS_base  := libsystemd json-c glib-2.0 libseccomp
 LIBS_loop  := $(LIBS_base)
 LIBS_store := sqlite3 $(LIBS_base)
-LIBS_host  := libvirt libvirt-qemu libxml-2.0 $(LIBS_base)
-LIBS_diff  := ext2fs com_err libseccomp zlib libzstd $(LIBS_base)
+LIBS_host  := libvirt libvirt-qemu libxml-2.0 libcrypto libnl-3.0 libnftables libmnl $(LIBS_base)
+LIBS_diff  := ext2fs com_err zlib libzstd yaml-0.1 $(LIBS_base)
+LIBS_resolve := $(LIBS_base)
+LIBS_run   := $(LIBS_base)
 LIBS_hostd := $(LIBS_host) sqlite3
 LIBS_ctl   := $(LIBS_base)
 
 # -- layers: what a layer's tests link, lowest last -----------------------------------------------
-LAYERS := base loop store host core api diff
+LAYERS := base loop store host core api diff resolve run
 SOURCES = $(wildcard hostd/$(1)/*.c)
 OBJECTS = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 archive = $(patsubst %,$(OUT)/lib/%.a,$(1))
@@ -74,16 +87,22 @@ LINK_host  := host loop base
 LINK_core  := core store loop base
 LINK_bus   := api core store loop base
 LINK_diff  := diff base
+LINK_playbook := diff base
+LINK_resolve := resolve base
 LINK_ctl   := base
 LINK_bench := host loop base
+LINK_net := core host loop base
 
 MAIN_diff := hostd/diff/fluid-diff.c
+MAIN_resolve := hostd/resolve/fluid-resolver.c
+MAIN_run  := hostd/run/fluid-runner.c
 MAIN_ctl  := dbus/ctl/fluidctl.c
 
-PROGRAMS := $(OUT)/fluid-hostd $(OUT)/fluidctl $(OUT)/fluid-diff
-MANUALS   = $(OUT)/man/fluidctl.1 $(OUT)/man/fluid.conf.5 $(patsubst dbus/%.xml,$(OUT)/man/%.5,$(wildcard dbus/*.xml))
+PROGRAMS := $(OUT)/fluid-hostd $(OUT)/fluidctl $(OUT)/fluid-diff $(OUT)/fluid-resolver $(OUT)/fluid-runner $(OUT)/fluid-hook
+UNITS    := $(patsubst units/%.in,$(OUT)/units/%,$(wildcard units/*.service.in))
+MANUALS   = $(OUT)/man/fluidctl.1 $(OUT)/man/fluid.conf.5 $(OUT)/man/networks.conf.5 $(patsubst dbus/%.xml,$(OUT)/man/%.5,$(wildcard dbus/*.xml))
 
-all: $(PROGRAMS) $(OUT)/man/.stamp ## build the programs and their manual pages
+all: $(PROGRAMS) $(UNITS) $(OUT)/man/.stamp ## build the programs and their manual pages
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -102,11 +121,46 @@ $(OUT)/gen/migrations.c: $(wildcard sql/*.sql) sql/embed
 	@mkdir -p $(@D)
 	$(Q)sql/embed $(sort $(wildcard sql/*.sql)) > $@
 
+$(OUT)/gen/rulesets.o: $(OUT)/gen/rulesets.c hostd/host/firewall-text.h Makefile
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(OUT)/gen/rulesets.c: $(wildcard nft/*.nft) nft/embed
+	@mkdir -p $(@D)
+	$(Q)nft/embed $(sort $(wildcard nft/*.nft)) > $@
+
+$(OUT)/gen/noise-rules.o: $(OUT)/gen/noise-rules.c hostd/diff/noise.h Makefile
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(OUT)/gen/noise-rules.c: hostd/diff/noise.rules
+	@mkdir -p $(@D)
+	$(Q){ echo '#include "diff/noise.h"'; echo 'const char noise_rules_text[] ='; \
+		sed 's/[\"?]/\\&/g; s/.*/        "&\\n"/' $<; echo '        "";'; } > $@
+
+# What runs in guests: no library, no sanitizer, as few instructions as can be. Elsewhere than on x86-64 there is none.
+GUEST_CFLAGS := -std=gnu11 -Os $(WARNINGS) -Ihostd -ffreestanding -fno-stack-protector -fcf-protection=none \
+	-fno-asynchronous-unwind-tables -fno-pie -no-pie -nostdlib -static \
+	-Wl,-z,noseparate-code,-z,noexecstack,--build-id=none -s
+$(OUT)/guest-identity: hostd/guest/identity.c hostd/guest/identity-files.h Makefile
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)case $$($(CC) -dumpmachine) in x86_64-*) $(CC) $(GUEST_CFLAGS) -o $@ $< ;; *) : > $@ ;; esac
+	@chmod 644 $@
+
+$(OUT)/gen/guest-program.o: $(OUT)/gen/guest-program.c hostd/host/guest-program.h Makefile
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(OUT)/gen/guest-program.c: $(OUT)/guest-identity hostd/guest/embed
+	@mkdir -p $(@D)
+	$(Q)hostd/guest/embed $< > $@
+
 $(OUT)/gen/.stamp: $(OUT)/gen/migrations.c
 	@touch $@
 
 define layer_rules
-$(OUT)/lib/$(1).a: $(call OBJECTS,$(filter-out $(MAIN_$(1)),$(call SOURCES,$(1)))) $(if $(filter store,$(1)),$(OUT)/gen/migrations.o)
+$(OUT)/lib/$(1).a: $(call OBJECTS,$(filter-out $(MAIN_$(1)),$(call SOURCES,$(1)))) $(if $(filter store,$(1)),$(OUT)/gen/migrations.o) $(if $(filter host,$(1)),$(OUT)/gen/rulesets.o $(OUT)/gen/guest-program.o) $(if $(filter diff,$(1)),$(OUT)/gen/noise-rules.o)
 	@mkdir -p $$(@D)
 	@rm -f $$@
 	$$(call say,AR,$$@)
@@ -122,23 +176,46 @@ $(OUT)/fluid-diff: $(call OBJECTS,$(MAIN_diff)) $(call archive,diff base)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_diff))
 
+$(OUT)/fluid-resolver: $(call OBJECTS,$(MAIN_resolve)) $(call archive,resolve base)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_resolve))
+
+$(OUT)/fluid-runner: $(call OBJECTS,$(MAIN_run)) $(call archive,base)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_run))
+
 $(OUT)/fluidctl: $(call OBJECTS,$(wildcard dbus/ctl/*.c)) $(call archive,base)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_ctl))
 
+# Static, so that it works while a host is half upgraded; no sanitizer is.
+$(OUT)/fluid-hook: hooks/fluid-hook.c Makefile
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(filter-out -fsanitize% -fno-sanitize%,$(ALL_CFLAGS)) \
+		-static-pie -Wl,-z,relro,-z,now -o $@ $<
+
+# Made again by every install: where to is not known to make.
+$(OUT)/units/%: units/%.in .FORCE
+	@mkdir -p $(@D)
+	$(Q)sed 's|@SBINDIR@|$(SBINDIR)|g; s|@LIBEXECDIR@|$(LIBEXECDIR)|g; s|@SYSCONFDIR@|$(SYSCONFDIR)|g; s|@QEMU_USER@|$(QEMU_USER)|; s|@QEMU_GROUP@|$(QEMU_GROUP)|' $< > $@
+
 $(OUT)/man/.stamp: $(PROGRAMS) $(wildcard dbus/*.xml) contrib/man/interface-to-man hostd/base/fault.h
 	@mkdir -p $(@D)
 	$(Q)$(OUT)/fluidctl --print-man > $(OUT)/man/fluidctl.1
-	$(Q)$(OUT)/fluid-hostd --print-manual > $(OUT)/man/fluid.conf.5
+	$(Q)for f in fluid.conf networks.conf; do $(OUT)/fluid-hostd --print-manual=$$f > $(OUT)/man/$$f.5 || exit 1; done
 	$(Q)contrib/man/interface-to-man --output $(@D) $(wildcard dbus/*.xml)
 	@touch $@
 
 # -- tests -------------------------------------------------------------------------------------
 test_programs = $(patsubst tests/%.c,$(OUT)/tests/%,$(wildcard tests/$(1)/test-*.c tests/$(1)/live-*.c tests/$(1)/bench-*.c))
-FAKES_host := $(OUT)/obj/tests/fake/guest-agent.o
-FAKES_core := $(call OBJECTS,$(wildcard tests/fake/host/*.c))
+FAKES_host := $(OUT)/obj/tests/fake/guest-agent.o $(OUT)/obj/tests/fake/upstream.o
+FAKES_resolve := $(OUT)/obj/tests/fake/upstream.o
+# What is pure is the real one.
+FAKES_core := $(call OBJECTS,$(wildcard tests/fake/host/*.c) hostd/host/network-address.c)
 FAKES_bus  := $(FAKES_core) $(OUT)/obj/tests/bus/fixture.o
-FAKES_bench := $(call OBJECTS,$(filter-out tests/bench/bench-%.c,$(wildcard tests/bench/*.c)))
+FAKES_net := $(call OBJECTS,$(filter-out tests/net/live-%.c tests/net/attacker.c,$(wildcard tests/net/*.c)))
+FAKES_bench := $(call OBJECTS,$(filter-out tests/bench/bench-%.c,$(wildcard tests/bench/*.c)) tests/net/network.c)
 
 define test_rules
 $(call test_programs,$(1)): $(OUT)/tests/%: $(OUT)/obj/tests/%.o $(FAKES_$(1)) $(call archive,$(LINK_$(1)))
@@ -146,24 +223,43 @@ $(call test_programs,$(1)): $(OUT)/tests/%: $(OUT)/obj/tests/%.o $(FAKES_$(1)) $
 	$$(call say,LINK,$$@)
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(call libs,$(LIBS_$(2)))
 endef
-$(foreach t,base:base loop:loop store:store host:host core:store bus:store diff:diff ctl:base bench:host,\
+$(foreach t,base:base loop:loop store:store host:host core:store bus:store diff:diff playbook:diff resolve:resolve ctl:base net:host bench:host,\
 	$(eval $(call test_rules,$(firstword $(subst :, ,$(t))),$(lastword $(subst :, ,$(t))))))
 
-$(OUT)/tests/fake/host-service: $(OUT)/obj/tests/fake/host-service.o $(call archive,base)
+$(OUT)/tests/fake/host-service: $(call OBJECTS,$(wildcard tests/fake/host-service*.c)) $(call archive,base)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_base))
 
-UNIT_DIRS := base loop store host core bus diff ctl
+# What the tests of playbooks are made with.
+PLAYBOOK_TOOLS := $(OUT)/tests/playbook/make-playbook $(OUT)/tests/playbook/yaml-scalars
+$(PLAYBOOK_TOOLS): $(OUT)/tests/%: $(OUT)/obj/tests/%.o $(call archive,diff base)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_diff))
+
+# For guests without libraries.
+$(OUT)/tests/net/attacker: $(call OBJECTS,$(addprefix tests/net/,attacker.c attacks.c frame.c))
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -static -o $@ $^
+
+$(OUT)/tests/live/overwrite: $(OUT)/obj/tests/live/overwrite.o
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -static -o $@ $^
+
+UNIT_DIRS := base loop store host core bus diff playbook resolve ctl net
 UNIT_TESTS = $(foreach d,$(UNIT_DIRS),$(filter $(OUT)/tests/$(d)/test-%,$(call test_programs,$(d))))
 LIVE_TESTS = $(foreach d,$(UNIT_DIRS),$(filter $(OUT)/tests/$(d)/live-%,$(call test_programs,$(d))))
 SCRIPT_TESTS = $(filter-out %.c,$(wildcard $(UNIT_DIRS:%=tests/%/test-*)))
 SLOW_TESTS   = $(wildcard tests/slow/test-*)
 PROVE := FLUID_BUILD=$(abspath $(OUT)) prove --merge --timer --exec 'timeout 300' -j 2
 
-test-programs: $(UNIT_TESTS) $(LIVE_TESTS) $(OUT)/tests/fake/host-service
+test-programs: $(UNIT_TESTS) $(LIVE_TESTS) $(OUT)/tests/fake/host-service $(OUT)/tests/net/attacker \
+	$(OUT)/tests/live/overwrite $(PLAYBOOK_TOOLS)
 
-check-unit: all test-programs fuzz-corpus ## unit and bus tests; no root, no guest, under 30 s
+check-unit: all test-programs fuzz-corpus ## unit and bus tests; no root, no guest, about two minutes
 	$(PROVE) $(UNIT_TESTS) $(SCRIPT_TESTS)
 
 check-slow: all ## the random trees and journals that fluid-diff is held against
@@ -189,19 +285,20 @@ bench: all test-programs guests $(call test_programs,bench) ## measure against f
 
 # -- fuzzing -----------------------------------------------------------------------------------
 FUZZERS = $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
-FUZZ_LAYERS := diff host loop base
+FUZZ_LAYERS := diff resolve host loop base
+FUZZ_CORE := $(wildcard hostd/core/profile*.c) dbus/ctl/archive.c dbus/ctl/place.c hostd/core/approval-content.c
 FUZZ_TIME ?= 60
 fuzz_replays = $(FUZZERS:%=$(OUT)/tests/fuzz/replay-%)
 
-$(OUT)/tests/fuzz/replay-%: $(OUT)/obj/tests/fuzz/fuzz-%.o $(OUT)/obj/tests/fuzz/replay.o $(call archive,$(FUZZ_LAYERS))
+$(OUT)/tests/fuzz/replay-%: $(OUT)/obj/tests/fuzz/fuzz-%.o $(OUT)/obj/tests/fuzz/replay.o $(call OBJECTS,$(FUZZ_CORE)) $(call archive,$(FUZZ_LAYERS))
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_host) $(LIBS_diff))
 
-build/fuzz/fuzz-%: tests/fuzz/fuzz-%.c $(OUT)/gen/.stamp
+build/fuzz/fuzz-%: tests/fuzz/fuzz-%.c $(OUT)/gen/.stamp $(OUT)/gen/rulesets.c $(OUT)/gen/noise-rules.c $(OUT)/gen/guest-program.c
 	@mkdir -p $(@D)
-	clang $(ALL_CFLAGS) -O1 -fsanitize=fuzzer,address,undefined -o $@ $< \
-		$(filter-out $(MAIN_diff),$(foreach l,$(FUZZ_LAYERS),$(call SOURCES,$(l)))) \
+	clang $(ALL_CFLAGS) -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(FUZZ_CORE) $(OUT)/gen/rulesets.c $(OUT)/gen/noise-rules.c $(OUT)/gen/guest-program.c \
+		$(filter-out $(MAIN_diff) $(MAIN_resolve),$(foreach l,$(FUZZ_LAYERS),$(call SOURCES,$(l)))) \
 		$(call libs,$(LIBS_host) $(LIBS_diff))
 
 fuzz: ## FUZZ=x: run one fuzzer for FUZZ_TIME seconds; without FUZZ, list them
@@ -232,35 +329,40 @@ analyze: $(OUT)/gen/.stamp ## gcc -fanalyzer and clang's static analyzer over al
 install: all ## DESTDIR=… PREFIX=…: install
 	install -D -m 755 -t $(DESTDIR)$(SBINDIR) $(OUT)/fluid-hostd
 	install -D -m 755 -t $(DESTDIR)$(BINDIR) $(OUT)/fluidctl
-	install -D -m 755 -t $(DESTDIR)$(LIBEXECDIR) $(OUT)/fluid-diff
+	install -D -m 755 -t $(DESTDIR)$(LIBEXECDIR) $(OUT)/fluid-diff $(OUT)/fluid-resolver $(OUT)/fluid-runner
+	install -D -m 755 $(OUT)/fluid-hook $(DESTDIR)$(HOOKDIR)/fluid
 	install -D -m 644 -t $(DESTDIR)$(DBUSDIR)/system.d dbus/sh.fluid.Host1.conf
 	install -D -m 644 -t $(DESTDIR)/usr/share/dbus-1/system-services dbus/sh.fluid.Host1.service
 	install -D -m 644 -t $(DESTDIR)/usr/share/dbus-1/interfaces dbus/*.xml
 	install -D -m 644 -t $(DESTDIR)$(POLKITDIR) dbus/sh.fluid.host1.policy
-	install -d $(DESTDIR)$(SYSTEMDIR)/systemd/system $(DESTDIR)$(SYSTEMDIR)/sysusers.d \
-		$(DESTDIR)$(SYSCONFDIR)/fluid
-	sed 's|@SBINDIR@|$(SBINDIR)|g; s|@SYSCONFDIR@|$(SYSCONFDIR)|g' units/fluid-hostd.service.in \
-		> $(DESTDIR)$(SYSTEMDIR)/systemd/system/fluid-hostd.service
+	install -d $(DESTDIR)$(SYSTEMDIR)/sysusers.d $(DESTDIR)$(SYSCONFDIR)/fluid
+	install -D -m 644 -t $(DESTDIR)$(SYSTEMDIR)/systemd/system $(UNITS) units/*.socket
 	install -m 644 units/fluid.sysusers $(DESTDIR)$(SYSTEMDIR)/sysusers.d/fluid.conf
-	test -e $(DESTDIR)$(SYSCONFDIR)/fluid/fluid.conf || \
-		$(OUT)/fluid-hostd --print-config > $(DESTDIR)$(SYSCONFDIR)/fluid/fluid.conf
+	for f in fluid.conf networks.conf; do test -e $(DESTDIR)$(SYSCONFDIR)/fluid/$$f || \
+		$(OUT)/fluid-hostd --print-config=$$f > $(DESTDIR)$(SYSCONFDIR)/fluid/$$f || exit 1; done
+	install -D -m 644 -t $(DESTDIR)$(SHAREDIR)/fluid dbus/diff.schema.json
 	install -D -m 644 contrib/completion/fluidctl $(DESTDIR)$(SHAREDIR)/bash-completion/completions/fluidctl
 	install -d $(DESTDIR)$(SHAREDIR)/man/man1 $(DESTDIR)$(SHAREDIR)/man/man5
+	install -D -m 644 -t $(DESTDIR)$(ANSIBLEDIR) contrib/ansible/connection/fluid.py
 	install -m 644 $(OUT)/man/*.1 $(DESTDIR)$(SHAREDIR)/man/man1
 	install -m 644 $(OUT)/man/*.5 $(DESTDIR)$(SHAREDIR)/man/man5
 
-uninstall: ## DESTDIR=… PREFIX=…: remove what install put there, but for fluid.conf and /var/lib/fluid
-	rm -f $(DESTDIR)$(SBINDIR)/fluid-hostd $(DESTDIR)$(BINDIR)/fluidctl \
+uninstall: ## DESTDIR=… PREFIX=…: remove what install put there, but for fluid.conf, networks.conf and /var/lib/fluid
+	rm -f $(DESTDIR)$(SBINDIR)/fluid-hostd $(DESTDIR)$(BINDIR)/fluidctl $(DESTDIR)$(HOOKDIR)/fluid \
 		$(DESTDIR)$(DBUSDIR)/system.d/sh.fluid.Host1.conf \
 		$(DESTDIR)/usr/share/dbus-1/system-services/sh.fluid.Host1.service \
 		$(addprefix $(DESTDIR)/usr/share/dbus-1/interfaces/,$(notdir $(wildcard dbus/*.xml))) \
 		$(DESTDIR)$(POLKITDIR)/sh.fluid.host1.policy \
-		$(DESTDIR)$(SYSTEMDIR)/systemd/system/fluid-hostd.service \
+		$(addprefix $(DESTDIR)$(SYSTEMDIR)/systemd/system/,$(notdir $(UNITS) $(wildcard units/*.socket))) \
 		$(DESTDIR)$(SYSTEMDIR)/sysusers.d/fluid.conf \
-		$(DESTDIR)$(SHAREDIR)/bash-completion/completions/fluidctl \
-		$(DESTDIR)$(SHAREDIR)/man/man1/fluidctl.1 $(DESTDIR)$(SHAREDIR)/man/man5/fluid.conf.5 \
+		$(DESTDIR)$(SHAREDIR)/bash-completion/completions/fluidctl $(DESTDIR)$(SHAREDIR)/fluid/diff.schema.json \
+		$(DESTDIR)$(ANSIBLEDIR)/fluid.py \
+		$(DESTDIR)$(SHAREDIR)/man/man1/fluidctl.1 $(DESTDIR)$(SHAREDIR)/man/man5/fluid.conf.5 $(DESTDIR)$(SHAREDIR)/man/man5/networks.conf.5 \
 		$(addprefix $(DESTDIR)$(SHAREDIR)/man/man5/,$(notdir $(patsubst %.xml,%.5,$(wildcard dbus/*.xml))))
 	rm -rf $(DESTDIR)$(LIBEXECDIR)
+	@# Left in the kernel by fluid-hostd, whose restart must open nothing.
+	test -n "$(DESTDIR)" || ip -4 rule show priority 10 | sed -n 's/^10:.* \(to [0-9./]* iif $(BRIDGE)\) .*blackhole.*/\1/p' | \
+		while read -r rule; do ip -4 rule del priority 10 $$rule type blackhole; done
 
 deps: ## install the Debian packages that are missing (root)
 	@missing=$$(for p in $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST) $(DEPS_LINT); do \
@@ -274,7 +376,7 @@ clean: ## remove build/ but for the test guests
 distclean: ## remove all of build/
 	rm -rf build
 
-.PHONY: all help check check-unit check-slow check-live check-asan test-programs guests demo bench fuzz fuzz-corpus \
+.PHONY: .FORCE all help check check-unit check-slow check-live check-asan test-programs guests demo bench fuzz fuzz-corpus \
 	lint analyze install uninstall deps clean distclean
 
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

@@ -7,6 +7,8 @@
 #include "base/quantity.h"
 #include "core/config.h"
 #include "core/manager.h"
+#include "core/network.h"
+#include "core/profile.h"
 
 #include <getopt.h>
 #include <locale.h>
@@ -41,11 +43,33 @@ static const char usage[] =
         "It is started by its unit: systemctl start fluid-hostd\n"
         "\n"
         "  -c, --config FILE    read FILE instead of " CONFIG_PATH "\n"
-        "      --check-config   check the configuration and exit\n"
-        "      --print-config   print a configuration with every key and its default\n"
-        "      --print-manual   print the manual page fluid.conf(5)\n"
+        "      --check-config   check it, and the network profiles that it names, and exit\n"
+        "      --print-config[=NAME]\n"
+        "                       print a fluid.conf, or networks.conf, with every key\n"
+        "      --print-manual[=NAME]\n"
+        "                       print the manual page of fluid.conf, or networks.conf\n"
         "  -h, --help           show this\n"
         "      --version        show the version\n";
+
+/* What can be printed of each file; the first where none is named. */
+static const struct {
+        const char *name;
+        void (*example)(FILE *to);
+        void (*manual)(FILE *to);
+} files[] = {{"fluid.conf", config_print_example, config_print_manual},
+             {"networks.conf", profiles_print_example, profiles_print_manual}};
+
+static int print_file(const char *name, bool is_manual)
+{
+        for (size_t i = 0; i < G_N_ELEMENTS(files); i++)
+                if (!name || strcmp(files[i].name, name) == 0) {
+                        (is_manual ? files[i].manual : files[i].example)(stdout);
+                        return EXIT_SUCCESS;
+                }
+        (void) fprintf(stderr, "fluid-hostd: there is no '%s'; use fluid.conf or networks.conf\n",
+                       name);
+        return 2;
+}
 
 static void set_log_level(const char *name)
 {
@@ -73,6 +97,17 @@ static int load_config(const char *path, bool is_named, Config **ret, Fault *f)
                 return 0;
         }
         return r < 0 ? fault_set(f, why.code, "%s", why.message) : 0;
+}
+
+static int check(const Config *config)
+{
+        g_autoptr(Profiles) profiles = NULL;
+        Fault f = {0};
+
+        if (profiles_load(config->networks_file, &profiles, &f) == 0)
+                return EXIT_SUCCESS;
+        (void) fprintf(stderr, "fluid-hostd: %s\n", f.message);
+        return EXIT_FAILURE;
 }
 
 static void on_drained(void *userdata)
@@ -153,7 +188,10 @@ static int on_poll_ready(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Daemon *d = userdata;
 
-        if (strcmp(manager_state(d->manager), "running") != 0 && ++d->polls < READY_POLLS_MAX) {
+        bool is_there = strcmp(manager_state(d->manager), "running") == 0 &&
+                        !manager_is_starting(d->manager);
+
+        if (!is_there && ++d->polls < READY_POLLS_MAX) {
                 (void) sd_event_source_set_time(source, usec + READY_POLL_USEC);
                 return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
         }
@@ -208,13 +246,14 @@ static int serve(const char *config_path, Config *config)
 int main(int argc, char **argv)
 {
         enum { OPTION_CHECK = 256, OPTION_PRINT, OPTION_MANUAL, OPTION_VERSION };
-        static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                                {"check-config", no_argument, NULL, OPTION_CHECK},
-                                                {"print-config", no_argument, NULL, OPTION_PRINT},
-                                                {"print-manual", no_argument, NULL, OPTION_MANUAL},
-                                                {"version", no_argument, NULL, OPTION_VERSION},
-                                                {"help", no_argument, NULL, 'h'},
-                                                {0}};
+        static const struct option options[] = {
+                {"config", required_argument, NULL, 'c'},
+                {"check-config", no_argument, NULL, OPTION_CHECK},
+                {"print-config", optional_argument, NULL, OPTION_PRINT},
+                {"print-manual", optional_argument, NULL, OPTION_MANUAL},
+                {"version", no_argument, NULL, OPTION_VERSION},
+                {"help", no_argument, NULL, 'h'},
+                {0}};
         const char *path = NULL;
         bool only_check = false;
         g_autoptr(Config) config = NULL;
@@ -229,11 +268,9 @@ int main(int argc, char **argv)
                         only_check = true;
                         break;
                 case OPTION_PRINT:
-                        config_print_example(stdout);
-                        return EXIT_SUCCESS;
+                        return print_file(optarg, false);
                 case OPTION_MANUAL:
-                        config_print_manual(stdout);
-                        return EXIT_SUCCESS;
+                        return print_file(optarg, true);
                 case OPTION_VERSION:
                         (void) puts("fluid-hostd " FLUID_VERSION);
                         return EXIT_SUCCESS;
@@ -254,7 +291,7 @@ int main(int argc, char **argv)
                 return EXIT_FAILURE;
         }
         if (only_check)
-                return EXIT_SUCCESS;
+                return check(config);
         set_log_level(config->log_level);
         return serve(path ? path : CONFIG_PATH, g_steal_pointer(&config));
 }

@@ -79,12 +79,12 @@ static int read_basic(BusMessage *m, char type, Json **ret)
         }
 }
 
-static int read_entry(BusMessage *m, const char *contents, Json *object)
+static int read_entry(BusMessage *m, char type, const char *contents, Json *object)
 {
         g_autoptr(Json) value = NULL;
         const char *key;
 
-        int r = sd_bus_message_enter_container(m, 'e', contents);
+        int r = sd_bus_message_enter_container(m, type, contents);
         if (r < 0)
                 return r;
         r = sd_bus_message_read_basic(m, 's', &key);
@@ -101,7 +101,8 @@ static int read_entry(BusMessage *m, const char *contents, Json *object)
 
 static int read_array(BusMessage *m, const char *contents, Json **ret)
 {
-        bool is_object = g_str_has_prefix(contents, "{s");
+        bool is_pairs = g_str_equal(contents, "(st)");
+        bool is_object = is_pairs || g_str_has_prefix(contents, "{s");
         g_autoptr(Json) array = is_object ? json_object_new_object() : json_object_new_array();
         g_autofree char *entry = is_object ? g_strndup(contents + 1, strlen(contents) - 2) : NULL;
 
@@ -109,7 +110,7 @@ static int read_array(BusMessage *m, const char *contents, Json **ret)
         while (r >= 0 && (r = sd_bus_message_at_end(m, false)) == 0) {
                 g_autoptr(Json) value = NULL;
                 if (is_object) {
-                        r = read_entry(m, entry, array);
+                        r = read_entry(m, is_pairs ? 'r' : 'e', entry, array);
                         continue;
                 }
                 r = read_value(m, &value);
@@ -185,6 +186,16 @@ int bus_properties(Ctl *ctl, const char *path, const char *interface, Json **ret
         (void) json_object_object_add(properties, "object", json_object_new_string(path));
         *ret = TAKE_PTR(properties);
         return 0;
+}
+
+int bus_property(Ctl *ctl, const char *path, const char *interface, const char *name, Json **ret,
+                 Fault *f)
+{
+        g_autoptr(BusMessage) reply = NULL;
+
+        int r = bus_request(ctl, BUS_TIMEOUT_USEC, path, "org.freedesktop.DBus.Properties", "Get",
+                            &reply, f, "ss", interface, name);
+        return r < 0 ? r : bus_read_json(reply, ret, f);
 }
 
 /* One a{sa{sv}} of the ObjectManager: adds the interface's properties to the array, if it is there.

@@ -233,6 +233,33 @@ void bus_option_string(BusMessage *m, const char *key, const char *value)
                 (void) sd_bus_message_append(m, "{sv}", key, "s", value);
 }
 
+void bus_option_strings(BusMessage *m, const char *key, const GPtrArray *values)
+{
+        if (!values)
+                return;
+        (void) sd_bus_message_open_container(m, 'e', "sv");
+        (void) sd_bus_message_append(m, "s", key);
+        (void) sd_bus_message_open_container(m, 'v', "as");
+        (void) sd_bus_message_open_container(m, 'a', "s");
+        for (guint i = 0; i < values->len; i++)
+                (void) sd_bus_message_append(m, "s", (const char *) values->pdata[i]);
+        (void) sd_bus_message_close_container(m);
+        (void) sd_bus_message_close_container(m);
+        (void) sd_bus_message_close_container(m);
+}
+
+void bus_option_bytes(BusMessage *m, const char *key, const void *bytes, size_t size)
+{
+        if (!bytes)
+                return;
+        (void) sd_bus_message_open_container(m, 'e', "sv");
+        (void) sd_bus_message_append(m, "s", key);
+        (void) sd_bus_message_open_container(m, 'v', "ay");
+        (void) sd_bus_message_append_array(m, 'y', bytes, size);
+        (void) sd_bus_message_close_container(m);
+        (void) sd_bus_message_close_container(m);
+}
+
 void bus_option_u64(BusMessage *m, const char *key, uint64_t value)
 {
         if (value > 0)
@@ -243,6 +270,12 @@ void bus_option_u32(BusMessage *m, const char *key, uint64_t value)
 {
         if (value > 0)
                 (void) sd_bus_message_append(m, "{sv}", key, "u", (uint32_t) value);
+}
+
+void bus_option_bool(BusMessage *m, const char *key, bool value)
+{
+        if (value)
+                (void) sd_bus_message_append(m, "{sv}", key, "b", 1);
 }
 
 void bus_close(Ctl *ctl)

@@ -13,8 +13,10 @@
 typedef sd_bus_message BusMessage;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BusMessage, sd_bus_message_unref)
 
-#define BUS_TIMEOUT_USEC      (25 * UINT64_C(1000000))
-#define BUS_TIMEOUT_LONG_USEC (3600 * UINT64_C(1000000)) /* for what copies or compares disks */
+#define BUS_TIMEOUT_USEC (25 * UINT64_C(1000000))
+/* A person may have to type a password first. */
+#define BUS_TIMEOUT_PERSON_USEC (180 * UINT64_C(1000000))
+#define BUS_TIMEOUT_LONG_USEC   (3600 * UINT64_C(1000000)) /* for what copies or compares disks */
 
 /* A call to fill with arguments. An argument that cannot be appended is reported by bus_call(). */
 int bus_method(Ctl *ctl, const char *path, const char *interface, const char *member,
@@ -32,13 +34,20 @@ int bus_request(Ctl *ctl, uint64_t timeout_usec, const char *path, const char *i
 /* Reads from a reply as sd_bus_message_read() does; FAULT_INTERNAL where it has other types. */
 int bus_read(BusMessage *reply, Fault *f, const char *types, ...);
 
-/* Entries of an a{sv} that has been opened by bus_options_open(). A NULL or zero value is left out.
- */
+/* One property of an object, as JSON. */
+int bus_property(Ctl *ctl, const char *path, const char *interface, const char *name, Json **ret,
+                 Fault *f);
+
+/* Entries of an a{sv} that has been opened by bus_options_open(). A NULL, zero or false value is
+ * left out; a list of strings may be empty. */
 void bus_options_open(BusMessage *m);
 void bus_options_close(BusMessage *m);
 void bus_option_string(BusMessage *m, const char *key, const char *value);
+void bus_option_strings(BusMessage *m, const char *key, const GPtrArray *values);
+void bus_option_bytes(BusMessage *m, const char *key, const void *bytes, size_t size);
 void bus_option_u64(BusMessage *m, const char *key, uint64_t value);
 void bus_option_u32(BusMessage *m, const char *key, uint64_t value);
+void bus_option_bool(BusMessage *m, const char *key, bool value);
 
 /* The properties of one interface of an object: {"owner_uid":0,…}, the names in snake case, and
  * "object" with its path. */
@@ -50,7 +59,7 @@ int bus_objects(Ctl *ctl, const char *interface, const char *sandbox, const char
                 Json **ret, Fault *f);
 
 /* The next complete value of a message. Dictionaries of variants are objects with their keys in
- * snake case, other dictionaries are objects with their keys as they are. */
+ * snake case, other dictionaries, and arrays of (st), are objects with their keys as they are. */
 int bus_read_json(BusMessage *m, Json **ret, Fault *f);
 
 void bus_close(Ctl *ctl);

@@ -18,7 +18,8 @@
 #define FLUID_VERSION "0.1"
 #endif
 
-#define EXIT_NOT_RUN 125 /* of `exec`: the command could not be run */
+#define EXIT_DIFFERENT 6   /* of `diff --exit-code`; no fault has it */
+#define EXIT_NOT_RUN   125 /* of `exec`: the command could not be run */
 
 typedef struct Verb Verb;
 typedef struct Progress Progress;
@@ -75,6 +76,11 @@ struct Verb {
         { \
                 .name = "no-wait", .flag = &(target), .help = "return as soon as it has begun" \
         }
+#define OPTION_PUBLISH(target) \
+        { \
+                .name = "publish", .argument = "[ADDRESS:]PORT:PORT", .list = &(target), \
+                .help = "open a port of the host, there, to one of it; /udp at the end: for UDP" \
+        }
 #define OPTION_WAIT_TIMEOUT(target) \
         { \
                 .name = "wait-timeout", .argument = "DURATION", .usec = &(target), \
@@ -83,6 +89,9 @@ struct Verb {
 
 /* A mistake on the command line. FAULT_INVALID_ARGUMENT; main() adds where to look. */
 int usage_error(Ctl *ctl, Fault *f, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* options.c: a whole number, at most UINT32_MAX. FAULT_INVALID_ARGUMENT. */
+int number_parse(const char *text, uint64_t *ret, Fault *f);
 
 /* options.c: parses the options that `verb` (or NULL: only those of all verbs) has, from argv[1]
  * on.

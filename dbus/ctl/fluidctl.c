@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "dbus/ctl/bus.h"
 #include "dbus/ctl/ctl.h"
+#include "dbus/ctl/pager.h"
 #include "dbus/ctl/progress.h"
 #include "dbus/ctl/verbs.h"
 
@@ -162,6 +163,7 @@ int main(int argc, char **argv)
                 return 0;
         int r = run(&ctl, argc, argv, &f);
         progress_end(&ctl);
+        pager_end();
         bus_close(&ctl);
         if (r < 0) {
                 report(&ctl, &f);

@@ -19,6 +19,7 @@ static const struct {
         {3, "Denied by the policy of the bus or of the host."},
         {4, "There is no such object, or it is not yours."},
         {5, "The deadline passed first."},
+        {EXIT_DIFFERENT, "diff --exit-code: something differs. (Not 1, which is a failure.)"},
         {EXIT_NOT_RUN, "exec: the command could not be run. Else exec ends with the command's own "
                        "status, 128 + signal where one ended it."},
 };
@@ -198,6 +199,9 @@ void help_print_man(void)
                 putchar('\n');
         }
         puts(".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nIf set, nothing is coloured.\n"
+             ".TP\n.BR FLUID_PAGER ,\\ PAGER\nWhat long output is shown with on a terminal, "
+             "instead of \\fBless \\-R\\fR; empty or \\fBcat\\fR: nothing. It is not run by a "
+             "shell, and less may neither run commands nor write files.\n"
              ".TP\n.B DBUS_SYSTEM_BUS_ADDRESS\nThe address of the system bus, if it is not the "
              "usual one.");
 }

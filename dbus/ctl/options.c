@@ -51,7 +51,7 @@ int usage_error(Ctl *ctl, Fault *f, const char *format, ...)
         return fault_set(f, FAULT_INVALID_ARGUMENT, "%s", text);
 }
 
-static int parse_number(const char *text, uint64_t *ret, Fault *f)
+int number_parse(const char *text, uint64_t *ret, Fault *f)
 {
         char *end;
 
@@ -77,7 +77,7 @@ static int take(Ctl *ctl, const Option *option, const char *value, Fault *f)
         else if (option->bytes)
                 r = size_parse(value, option->bytes, &reason);
         else if (option->number)
-                r = parse_number(value, option->number, &reason);
+                r = number_parse(value, option->number, &reason);
         else {
                 if (!*option->list)
                         *option->list = g_ptr_array_new();

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/escape.h"
 #include "base/quantity.h"
+#include "dbus/ctl/pager.h"
 
 #include <inttypes.h>
 #include <pwd.h>
@@ -60,6 +61,17 @@ char *json_join(Json *array)
                 g_string_append_printf(out, "%s%s", i > 0 ? " " : "", quoted);
         }
         return g_string_free(out, FALSE);
+}
+
+void append_item(GString *out, const char *format, ...)
+{
+        va_list ap;
+
+        if (out->len > 0)
+                g_string_append(out, ", ");
+        va_start(ap, format);
+        g_string_append_vprintf(out, format, ap);
+        va_end(ap);
 }
 
 static char *escape_line(const char *text)
@@ -119,7 +131,7 @@ static void print_ascii(const char *text, size_t size)
 
 void print_json_text(const char *text, size_t size)
 {
-        if (isatty(STDOUT_FILENO))
+        if (output_is_terminal())
                 print_ascii(text, size);
         else
                 (void) fwrite(text, 1, size, stdout);
@@ -129,7 +141,7 @@ void print_json(Json *value)
 {
         int flags = JSON_C_TO_STRING_NOSLASHESCAPE;
 
-        if (isatty(STDOUT_FILENO))
+        if (output_is_terminal())
                 flags |= JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED;
         const char *text = json_object_to_json_string_ext(value, flags);
         print_json_text(text, strlen(text));
@@ -192,7 +204,8 @@ static void write_lines(FILE *file, const char *bytes, size_t size)
 void stream_write(Stream *s, const char *bytes, size_t size)
 {
         if (!s->escape) {
-                (void) fwrite(bytes, 1, size, s->file);
+                if (size > 0)
+                        (void) fwrite(bytes, 1, size, s->file);
                 return;
         }
         if (size == 0) {
@@ -232,9 +245,9 @@ char *format_age(uint64_t realtime_usec)
         return format_seconds(now > realtime_usec ? now - realtime_usec : 0);
 }
 
-char *format_expiry(uint64_t realtime_usec)
+char *format_expiry(uint64_t realtime_usec, uint64_t from_usec)
 {
-        uint64_t now = now_realtime_usec();
+        uint64_t now = from_usec ? from_usec : now_realtime_usec();
 
         if (realtime_usec == 0)
                 return g_strdup("never");

@@ -20,6 +20,9 @@ bool json_truth(Json *object, const char *key);
 /* The strings of an array as one line, quoted as a shell would want them. The caller frees it. */
 char *json_join(Json *array);
 
+/* One more of a list in words: behind a ", " where it is not the first. */
+void append_item(GString *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* Cells are copied and escaped; the last column is not padded. */
 typedef struct Table Table;
 Table *table_new(const char *first_title, ...) __attribute__((sentinel));
@@ -58,9 +61,10 @@ void stream_write(Stream *s, const char *bytes, size_t size);
 
 /* Times for people; the caller frees them. */
 char *format_time(uint64_t realtime_usec);
-char *format_age(uint64_t realtime_usec);    /* "3min 2s" */
-char *format_expiry(uint64_t realtime_usec); /* "1h 59min", "never" */
-char *format_seconds(uint64_t usec);         /* whole seconds, as durations */
+char *format_age(uint64_t realtime_usec); /* "3min 2s" */
+/* "1h 59min", "never"; from then on, or 0: from now on. */
+char *format_expiry(uint64_t realtime_usec, uint64_t from_usec);
+char *format_seconds(uint64_t usec); /* whole seconds, as durations */
 
 /* A user's name, or the number where there is none. The caller frees it. */
 char *format_user(uint32_t uid);

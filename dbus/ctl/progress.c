@@ -45,21 +45,42 @@ static void catch_signals(Progress *p)
         (void) sigaction(SIGTERM, &action, &p->old_term);
 }
 
+static void set_text(Progress *p, const char *format, va_list ap)
+{
+        g_autofree char *text = g_strdup_vprintf(format, ap);
+
+        (void) escape_print_into(p->text, sizeof p->text, text, strlen(text));
+}
+
 void progress_begin(Ctl *ctl, const char *format, ...)
 {
+        Progress *p = g_new0(Progress, 1);
         va_list ap;
 
         progress_end(ctl);
         va_start(ap, format);
-        g_autofree char *text = g_strdup_vprintf(format, ap);
+        set_text(p, format, ap);
         va_end(ap);
-
-        Progress *p = g_new0(Progress, 1);
-        (void) escape_print_into(p->text, sizeof p->text, text, strlen(text));
         p->begun_usec = now_monotonic_usec();
         p->on_terminal = !ctl->quiet && isatty(STDERR_FILENO);
         catch_signals(p);
         ctl->progress = p;
+}
+
+void progress_say(Ctl *ctl, const char *format, ...)
+{
+        va_list ap;
+
+        if (!ctl->progress)
+                return;
+        va_start(ap, format);
+        set_text(ctl->progress, format, ap);
+        va_end(ap);
+}
+
+bool progress_is_shown(const Ctl *ctl)
+{
+        return ctl->progress && ctl->progress->on_terminal;
 }
 
 void progress_tick(Ctl *ctl)

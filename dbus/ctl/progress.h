@@ -14,6 +14,10 @@
  * before half a second has passed, with --quiet, or where stderr is no terminal; Ctrl-C is caught
  * anyway. */
 void progress_begin(Ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Says something else from now on; the time goes on. */
+void progress_say(Ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Whether anybody can see it. */
+bool progress_is_shown(const Ctl *ctl);
 void progress_tick(Ctl *ctl);
 void progress_end(Ctl *ctl);
 

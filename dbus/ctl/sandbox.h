@@ -5,10 +5,20 @@
 
 #include "dbus/ctl/bus.h"
 #include "dbus/ctl/ctl.h"
+#include "dbus/ctl/place.h"
 
 /* A new string, the path of the sandbox (template) of that name or id. */
 int sandbox_find(Ctl *ctl, const char *name, char **ret_path, Fault *f);
 int template_find(Ctl *ctl, const char *name, char **ret_path, Fault *f);
+
+/* A new string, the path of that snapshot of the sandbox at that path. */
+int snapshot_find(Ctl *ctl, const char *sandbox, const char *name, char **ret_path, Fault *f);
+
+/* Waits with progress until a template is complete. It is not given up where the user gives up. */
+int template_wait(Ctl *ctl, const char *path, const char *name, uint64_t timeout_usec, Fault *f);
+
+/* The state that the template is in as the result of a verb. */
+int template_print(Ctl *ctl, const char *path, Fault *f);
 
 /* Waits with progress for Sandbox.Wait(state) up to `timeout_usec` (USEC_INFINITY: as long as it
  * takes), and writes the state that was reached: it may be another. FAULT_TIMED_OUT,
@@ -20,11 +30,28 @@ int sandbox_wait(Ctl *ctl, const char *path, const char *name, const char *state
 int sandbox_wait_for(Ctl *ctl, const char *path, const char *name, const char *state,
                      uint64_t timeout_usec, Fault *f);
 
+/* The same of one that has got ready, until its address answers; the time counts from
+ * `begun_usec` on, in CLOCK_MONOTONIC. */
+int sandbox_wait_online(Ctl *ctl, const char *path, const char *name, uint64_t timeout_usec,
+                        uint64_t begun_usec, Fault *f);
+
 /* Calls a method of the sandbox without arguments or results. */
 int sandbox_call(Ctl *ctl, const char *path, const char *method, Fault *f);
 
 /* The state that it is in now as the result of a verb. */
 int sandbox_print(Ctl *ctl, const char *path, Fault *f);
+
+/* A line for each of its published ports. */
+void sandbox_print_ports(Json *sandbox);
+
+/* How much of its time is left, which stands still while it is paused, or an approval
+ * of it waits. The caller frees it. */
+char *sandbox_format_expiry(Json *sandbox);
+
+/* Calls "ReadFileAt" or "ExtractAt" for the place, with a bound where `size_max` is not 0. The fd
+ * that is read from is the reply's. */
+int sandbox_read_at(Ctl *ctl, const Place *place, const char *method, uint64_t size_max,
+                    BusMessage **ret_reply, int *ret_fd, Fault *f);
 
 /* command.c */
 

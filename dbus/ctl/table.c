@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/cleanup.h"
 #include "base/escape.h"
+#include "dbus/ctl/pager.h"
 #include "dbus/ctl/print.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define COLUMNS_MAX 16
 
@@ -19,17 +19,16 @@ struct Table {
 static const struct {
         const char *word, *colour;
 } colours[] = {
-        {"ready", "32"},   {"done", "32"},        {"exited", "32"},  {"starting", "33"},
-        {"begin", "33"},   {"creating", "33"},    {"running", "33"}, {"importing", "33"},
-        {"failed", "31"},  {"quarantined", "31"}, {"refused", "31"}, {"killed", "31"},
-        {"unknown", "31"}, {"timed-out", "31"},
+        {"ready", "32"},    {"done", "32"},        {"exited", "32"},  {"starting", "33"},
+        {"begin", "33"},    {"creating", "33"},    {"running", "33"}, {"importing", "33"},
+        {"failed", "31"},   {"quarantined", "31"}, {"refused", "31"}, {"killed", "31"},
+        {"unknown", "31"},  {"timed-out", "31"},   {"paused", "36"},  {"pending", "33"},
+        {"approved", "32"}, {"applied", "32"},     {"denied", "31"},  {"expired", "31"},
 };
 
 static const char *find_colour(const char *cell)
 {
-        const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
-
-        if (!isatty(STDOUT_FILENO) || (no_color && *no_color) || g_strcmp0(term, "dumb") == 0)
+        if (!colour_is_on())
                 return NULL;
         for (size_t i = 0; i < G_N_ELEMENTS(colours); i++)
                 if (g_str_equal(colours[i].word, cell))

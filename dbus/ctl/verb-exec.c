@@ -50,13 +50,7 @@ static int append_environment(Ctl *ctl, BusMessage *m, Fault *f)
                 if (*variable == '=' || !g_strrstr(variable, "="))
                         return usage_error(ctl, f, "--env: '%.80s' is not NAME=VALUE", variable);
         }
-        g_ptr_array_add(arg.environment, NULL);
-        (void) sd_bus_message_open_container(m, 'e', "sv");
-        (void) sd_bus_message_append(m, "s", "environment");
-        (void) sd_bus_message_open_container(m, 'v', "as");
-        (void) sd_bus_message_append_strv(m, (char **) arg.environment->pdata);
-        (void) sd_bus_message_close_container(m);
-        (void) sd_bus_message_close_container(m);
+        bus_option_strings(m, "environment", arg.environment);
         return 0;
 }
 

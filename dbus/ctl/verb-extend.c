@@ -23,7 +23,7 @@ static int run(Ctl *ctl, char **args, Fault *f)
                 r = bus_properties(ctl, path, INTERFACE_SANDBOX, &sandbox, f);
         if (r < 0)
                 return r;
-        left = format_expiry(json_number(sandbox, "expires_usec"));
+        left = sandbox_format_expiry(sandbox);
         print_result(ctl, TAKE_PTR(sandbox), "sandbox '%s' has %s left", args[0], left);
         return 0;
 }

@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "dbus/ctl/bus.h"
 #include "dbus/ctl/print.h"
+#include "dbus/ctl/sandbox.h"
 #include "dbus/ctl/verbs.h"
 
 static struct {
@@ -57,7 +58,7 @@ static void add_row(Table *table, Json *sandbox)
 {
         g_autofree char *owner = format_user((uint32_t) json_number(sandbox, "owner_uid"));
         g_autofree char *age = format_age(json_number(sandbox, "created_usec"));
-        g_autofree char *ttl = format_expiry(json_number(sandbox, "expires_usec"));
+        g_autofree char *ttl = sandbox_format_expiry(sandbox);
 
         table_add(table, json_text(sandbox, "name"), json_text(sandbox, "state"),
                   json_text(sandbox, "template"), json_text(sandbox, "head"),

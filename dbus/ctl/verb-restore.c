@@ -28,6 +28,23 @@ static int wait_settled(Ctl *ctl, const char *path, const char *name, Fault *f)
         return sandbox_wait_for(ctl, path, name, "ready", arg.wait_timeout, f);
 }
 
+static int print(Ctl *ctl, const char *path, Fault *f)
+{
+        g_autoptr(Json) sandbox = NULL;
+
+        int r = bus_properties(ctl, path, INTERFACE_SANDBOX, &sandbox, f);
+        if (r < 0)
+                return r;
+        const char *state = json_text(sandbox, "state");
+        bool runs_on = !g_str_equal(state, "stopped") &&
+                       g_str_equal(json_text(sandbox, "started_from"), "memory");
+        g_autofree char *line =
+                g_strdup_printf("sandbox '%s' is %s%s", json_text(sandbox, "name"), state,
+                                runs_on ? ", running on from the snapshot's memory" : "");
+        print_result(ctl, TAKE_PTR(sandbox), "%s", line);
+        return 0;
+}
+
 static int run(Ctl *ctl, char **args, Fault *f)
 {
         g_autofree char *path = NULL;
@@ -41,15 +58,16 @@ static int run(Ctl *ctl, char **args, Fault *f)
         progress_end(ctl);
         if (r >= 0 && !arg.no_wait)
                 r = wait_settled(ctl, path, args[0], f);
-        return r < 0 ? r : sandbox_print(ctl, path, f);
+        return r < 0 ? r : print(ctl, path, f);
 }
 
 const Verb verb_restore = {
         .name = "restore",
-        .summary = "put a sandbox's disk back to a snapshot, or to 'template'",
+        .summary = "put a sandbox back to a snapshot, or to 'template'",
         .usage = "NAME SNAP",
-        .help = "What was written since is lost. A running one is stopped and booted again, and is "
-                "ready when this returns.",
+        .help = "What was written since is lost. From a snapshot with memory it runs on, with all that "
+                "ran in it; else a running one is stopped and booted again. It is ready when this "
+                "returns.",
         .example = "restore web1 installed",
         VERB_OPTIONS(options),
         .args_min = 2,

@@ -4,6 +4,7 @@
 #include "dbus/ctl/bus.h"
 #include "dbus/ctl/print.h"
 #include "dbus/ctl/sandbox.h"
+#include "dbus/ctl/timing.h"
 #include "dbus/ctl/verbs.h"
 
 #define COMMANDS_SHOWN 5
@@ -17,10 +18,48 @@ static void print_labels(Json *labels)
 static void print_times(Json *sandbox)
 {
         g_autofree char *created = format_time(json_number(sandbox, "created_usec"));
-        g_autofree char *expiry = format_expiry(json_number(sandbox, "expires_usec"));
+        g_autofree char *expiry = sandbox_format_expiry(sandbox);
+        g_autofree char *idle = duration_format(json_number(sandbox, "idle_timeout_usec"));
+        uint64_t paused_usec = json_number(sandbox, "paused_usec");
+        uint64_t held_usec = json_number(sandbox, "held_usec");
 
         print_field("created", "%s", created);
-        print_field("expires", "%s%s", g_str_equal(expiry, "never") ? "" : "in ", expiry);
+        print_field("expires", "%s%s%s", g_str_equal(expiry, "never") ? "" : "in ", expiry,
+                    (paused_usec || held_usec) && !g_str_equal(expiry, "never")
+                            ? ", counted from when it goes on"
+                            : "");
+        if (held_usec)
+                print_field("held", "an approval of it waits: see 'approvals'");
+        if (json_number(sandbox, "idle_timeout_usec") > 0)
+                print_field("idle", "expires when nobody worked in it for %s", idle);
+        if (paused_usec) {
+                g_autofree char *age = format_age(paused_usec);
+                print_field("paused", "%s ago", age);
+        }
+}
+
+static void print_start(Json *sandbox)
+{
+        g_autofree char *steps = NULL;
+        Json *timing = NULL;
+
+        print_field("started from", "%s", json_text(sandbox, "started_from"));
+        (void) json_find_object(sandbox, "timing", &timing);
+        steps = timing_format(timing);
+        print_field("timing", "%s", steps);
+}
+
+static void print_network(Json *sandbox)
+{
+        const char *state = json_text(sandbox, "network_state");
+        const char *reason = json_text(sandbox, "network_reason");
+        const char *profile = json_text(sandbox, "network");
+
+        print_field("network", "%s%s%s%s%s", profile,
+                    *state && !g_str_equal(state, profile) ? ", " : "",
+                    g_str_equal(state, profile) ? "" : state, *reason ? ": " : "", reason);
+        print_field("address", "%s", json_text(sandbox, "address"));
+        sandbox_print_ports(sandbox);
 }
 
 static void print_sandbox(Json *sandbox)
@@ -37,9 +76,10 @@ static void print_sandbox(Json *sandbox)
         print_field("head", "%s", json_text(sandbox, "head"));
         print_field("agent", "%s", json_text(sandbox, "agent"));
         print_field("owner", "%s", owner);
-        print_field("network", "%s", json_text(sandbox, "network"));
+        print_network(sandbox);
         print_field("vcpus", "%" PRIu64, json_number(sandbox, "vcpus"));
         print_field("memory", "%s", memory);
+        print_start(sandbox);
         print_times(sandbox);
         if (json_find_object(sandbox, "labels", &labels))
                 print_labels(labels);
@@ -49,8 +89,9 @@ static void print_snapshots(Json *snapshots)
 {
         for (size_t i = 0; i < json_object_array_length(snapshots); i++) {
                 Json *s = json_object_array_get_idx(snapshots, i);
-                print_field("snapshot", "%s on %s (%s)", json_text(s, "name"),
-                            json_text(s, "parent"), json_text(s, "consistency"));
+                print_field("snapshot", "%s on %s (%s%s)", json_text(s, "name"),
+                            json_text(s, "parent"), json_text(s, "consistency"),
+                            json_truth(s, "has_memory") ? ", with memory" : "");
         }
 }
 

@@ -43,6 +43,8 @@ static int run(Ctl *ctl, char **args, Fault *f)
         print_field("host", "%s", json_text(properties, "host_name"));
         print_field("state", "%s", json_text(properties, "state"));
         print_field("version", "%s", json_text(properties, "version"));
+        if (*json_text(properties, "network_fault"))
+                print_field("networks", "none: %s", json_text(properties, "network_fault"));
         if (json_find_object(properties, "capacity", &capacity))
                 print_capacity(capacity);
         if (json_find_array(properties, "features", &features))

@@ -2,8 +2,6 @@
 #include "base/cleanup.h"
 #include "base/quantity.h"
 #include "dbus/ctl/bus.h"
-#include "dbus/ctl/print.h"
-#include "dbus/ctl/progress.h"
 #include "dbus/ctl/sandbox.h"
 #include "dbus/ctl/verbs.h"
 
@@ -87,20 +85,6 @@ static int begin(Ctl *ctl, const char *name, const char *image, BusMessage **ret
         return bus_call(ctl, m, BUS_TIMEOUT_USEC, ret_reply, f);
 }
 
-/* One long call: after a failed import there is nothing left to ask for the reason. */
-static int wait_ready(Ctl *ctl, const char *path, const char *name, Fault *f)
-{
-        uint64_t slack = 10 * USEC_PER_SEC, timeout = arg.wait_timeout;
-
-        progress_begin(ctl, "importing '%s'", name);
-        int r = bus_request(ctl, timeout < USEC_INFINITY - slack ? timeout + slack : USEC_INFINITY,
-                            path, INTERFACE_TEMPLATE, "Wait", NULL, f, "t", timeout);
-        progress_end(ctl);
-        if (f->code == FAULT_CANCELLED)
-                fprintf(stderr, "fluidctl: the import of '%s' goes on\n", name);
-        return r;
-}
-
 static int check_options(Ctl *ctl, const char *image, Fault *f)
 {
         if (!image && !arg.domain)
@@ -117,7 +101,6 @@ static int check_options(Ctl *ctl, const char *image, Fault *f)
 static int run(Ctl *ctl, char **args, Fault *f)
 {
         g_autoptr(BusMessage) reply = NULL;
-        g_autoptr(Json) properties = NULL;
         const char *path;
 
         int r = check_options(ctl, args[1], f);
@@ -126,19 +109,8 @@ static int run(Ctl *ctl, char **args, Fault *f)
         if (r >= 0)
                 r = bus_read(reply, f, "o", &path);
         if (r >= 0 && !arg.no_wait)
-                r = wait_ready(ctl, path, args[0], f);
-        if (r >= 0)
-                r = bus_properties(ctl, path, INTERFACE_TEMPLATE, &properties, f);
-        if (r < 0)
-                return r;
-        g_autofree char *size = size_format(json_number(properties, "size_bytes"));
-        g_autofree char *line =
-                g_strdup_printf("template '%s' is %s", args[0], json_text(properties, "state"));
-        if (arg.no_wait)
-                print_result(ctl, TAKE_PTR(properties), "%s", line);
-        else
-                print_result(ctl, TAKE_PTR(properties), "%s: %s", line, size);
-        return 0;
+                r = template_wait(ctl, path, args[0], arg.wait_timeout, f);
+        return r < 0 ? r : template_print(ctl, path, f);
 }
 
 const Verb verb_template_import = {

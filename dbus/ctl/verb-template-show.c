@@ -19,6 +19,21 @@ static void print_defaults(Json *defaults)
         print_field("cmdline", "%s", json_text(defaults, "cmdline"));
 }
 
+static void print_warmth(Json *template)
+{
+        g_autofree char *images = size_format(json_number(template, "warm_bytes"));
+        const char *phase = json_text(template, "warm_phase");
+
+        print_field("warm", "%s", json_truth(template, "warm") ? "yes" : "no");
+        print_field("making", "%s", phase);
+        print_field("not warm", "%s", json_text(template, "warm_reason"));
+        if (json_number(template, "warm_bytes") > 0)
+                print_field("images", "%s", images);
+        if (json_number(template, "pool") > 0)
+                print_field("pool", "%" PRIu64 " of %" PRIu64 " ready",
+                            json_number(template, "pool_ready"), json_number(template, "pool"));
+}
+
 static int run(Ctl *ctl, char **args, Fault *f)
 {
         g_autofree char *path = NULL;
@@ -45,6 +60,7 @@ static int run(Ctl *ctl, char **args, Fault *f)
         print_field("created", "%s", created);
         if (json_find_object(template, "defaults", &defaults))
                 print_defaults(defaults);
+        print_warmth(template);
         return 0;
 }
 

@@ -14,6 +14,16 @@ static const Option options[] = {
         OPTION_WAIT_TIMEOUT(arg.wait_timeout),
 };
 
+static int wait_for(Ctl *ctl, const char *path, const char *name, const char *state, Fault *f)
+{
+        uint64_t begun = now_monotonic_usec();
+
+        if (!g_str_equal(state, "online"))
+                return sandbox_wait_for(ctl, path, name, state, arg.wait_timeout, f);
+        int r = sandbox_wait_for(ctl, path, name, "ready", arg.wait_timeout, f);
+        return r < 0 ? r : sandbox_wait_online(ctl, path, name, arg.wait_timeout, begun, f);
+}
+
 static int run(Ctl *ctl, char **args, Fault *f)
 {
         const char *state = args[1] ? args[1] : "ready";
@@ -21,7 +31,7 @@ static int run(Ctl *ctl, char **args, Fault *f)
 
         int r = sandbox_find(ctl, args[0], &path, f);
         if (r >= 0)
-                r = sandbox_wait_for(ctl, path, args[0], state, arg.wait_timeout, f);
+                r = wait_for(ctl, path, args[0], state, f);
         if (r < 0)
                 return r;
         Json *result = json_object_new_object();
@@ -34,7 +44,8 @@ const Verb verb_wait = {
         .name = "wait",
         .summary = "wait until a sandbox is in a state",
         .usage = "NAME [STATE]",
-        .help = "STATE is ready (the default), stopped or failed. Exits with 1 where it comes to "
+        .help = "STATE is ready (the default), online (ready, and its address answers), paused, stopped or "
+                "failed. Exits with 1 where it comes to "
                 "another state and will not get there by itself.",
         .example = "wait web1 stopped --wait-timeout 1min",
         VERB_OPTIONS(options),

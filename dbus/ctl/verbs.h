@@ -10,6 +10,9 @@
         X(template_import) \
         X(template_list) \
         X(template_show) \
+        X(template_warm) \
+        X(template_cool) \
+        X(template_pool) \
         X(template_remove) \
         X(domains) \
         X(create) \
@@ -18,7 +21,10 @@
         X(wait) \
         X(start) \
         X(stop) \
+        X(pause) \
+        X(resume) \
         X(extend) \
+        X(network) \
         X(destroy) \
         X(exec) \
         X(commands) \
@@ -29,7 +35,19 @@
         X(snapshot) \
         X(snapshots) \
         X(restore) \
+        X(branch) \
+        X(promote) \
         X(diff) \
+        X(cat) \
+        X(extract) \
+        X(ask) \
+        X(answer) \
+        X(apply) \
+        X(cancel) \
+        X(approvals) \
+        X(review) \
+        X(approve) \
+        X(deny) \
         X(audit) \
         X(audit_verify) \
         X(audit_export)

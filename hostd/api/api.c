@@ -47,7 +47,7 @@ static int attach(Api *api, Fault *f)
         r = sd_bus_attach_event(api->bus, api->event, SD_EVENT_PRIORITY_NORMAL);
         if (r < 0)
                 return fault_set_errno(f, FAULT_INTERNAL, r, "the bus cannot be put on the loop");
-        r = callers_new(api->bus, on_caller_gone, api, &api->callers, f);
+        r = callers_new(api->bus, api->manager, on_caller_gone, api, &api->callers, f);
         if (r >= 0)
                 r = watch_disconnect(api, f);
         return r < 0 ? r : objects_register(api, f);

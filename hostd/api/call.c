@@ -80,15 +80,22 @@ static int call_new(Api *api, sd_bus_message *m, const Method *method, const Cal
         return 0;
 }
 
-static void reply_fault(sd_bus_message *m, const Fault *f)
+int call_set_error(sd_bus_error *error, const Fault *f)
 {
         FaultCode code = fault_is_set(f) ? f->code : FAULT_INTERNAL;
         char name[sizeof BUS_ERROR_PREFIX + 64];
-        int r;
 
         (void) g_snprintf(name, sizeof name, BUS_ERROR_PREFIX "%s", fault_to_string(code));
-        r = sd_bus_reply_method_errorf(m, name, "%s",
-                                       fault_is_set(f) ? f->message : "no reason is known");
+        return sd_bus_error_set(error, name, fault_is_set(f) ? f->message : "no reason is known");
+}
+
+static void reply_fault(sd_bus_message *m, const Fault *f)
+{
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        (void) call_set_error(&error, f);
+        int r = sd_bus_reply_method_error(m, &error);
+        sd_bus_error_free(&error);
         if (r < 0)
                 log_warning("api: cannot reply to %s: %s", sd_bus_message_get_sender(m),
                             g_strerror(-r));

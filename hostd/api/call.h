@@ -56,6 +56,9 @@ bool call_is_orphan(const Call *call);
  * those that polkit was still asked about never begin. */
 void calls_orphan(Api *api, const char *sender);
 
+/* Fills in an error of the bus, and returns its negative errno: for the getter of a property. */
+int call_set_error(sd_bus_error *error, const Fault *f);
+
 /* Replies, from a handler or a done function; a failure of sd-bus is a Fault. */
 int call_reply(Call *call, Fault *f, const char *types, ...);
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/caller.h"
 
+#include "api/session.h"
 #include "base/escape.h"
 #include "base/quantity.h"
 
 #include <glib.h>
+#include <grp.h>
+#include <pwd.h>
 #include <string.h>
 
 typedef struct Connection {
@@ -16,6 +19,7 @@ typedef struct Connection {
 
 struct Callers {
         sd_bus_slot *match;
+        const Manager *manager;
         CallerGone gone;
         void *gone_userdata;
         GHashTable *by_name;
@@ -51,11 +55,38 @@ static void describe(Caller *caller, const sd_bus_creds *creds)
         (void) g_snprintf(caller->text, sizeof caller->text, "%s[%d]", name, (int) pid);
 }
 
-static int ask_bus(sd_bus_message *m, Caller *ret, Fault *f)
+static bool is_in_group(uid_t uid, const char *name)
+{
+        const struct passwd *user = getpwuid(uid);
+        const struct group *group;
+        g_autofree gid_t *groups = NULL;
+        g_autofree char *user_name = NULL;
+        gid_t primary;
+        int n = 0;
+
+        if (!user)
+                return false;
+        primary = user->pw_gid;
+        user_name = g_strdup(user->pw_name);
+        group = getgrnam(name);
+        if (!group)
+                return false;
+        (void) getgrouplist(user_name, primary, NULL, &n);
+        groups = g_new(gid_t, (gsize) n);
+        if (getgrouplist(user_name, primary, groups, &n) < 0)
+                return false;
+        for (int i = 0; i < n; i++)
+                if (groups[i] == group->gr_gid)
+                        return true;
+        return false;
+}
+
+static int ask_bus(const Callers *callers, sd_bus_message *m, Caller *ret, Fault *f)
 {
         const uint64_t mask = SD_BUS_CREDS_EUID | SD_BUS_CREDS_PID | SD_BUS_CREDS_COMM;
         sd_bus_creds *creds = NULL;
         Caller caller = {0};
+        pid_t pid;
         int r = sd_bus_query_sender_creds(m, mask | SD_BUS_CREDS_AUGMENT, &creds);
 
         if (r >= 0)
@@ -65,6 +96,10 @@ static int ask_bus(sd_bus_message *m, Caller *ret, Fault *f)
                 r = -ENODATA;
         if (r >= 0) {
                 describe(&caller, creds);
+                if (sd_bus_creds_get_pid(creds, &pid) >= 0)
+                        session_read(pid, &caller);
+                caller.is_approver =
+                        is_in_group(caller.uid, manager_config(callers->manager)->approver_group);
                 *ret = caller;
         }
         (void) sd_bus_creds_unref(creds);
@@ -99,7 +134,7 @@ int callers_get(Callers *c, sd_bus_message *m, Caller *ret, Fault *f)
                 *ret = connection->caller;
                 return 0;
         }
-        r = ask_bus(m, ret, f);
+        r = ask_bus(c, m, ret, f);
         if (r >= 0 && name)
                 remember(c, name, ret);
         return r;
@@ -146,7 +181,8 @@ static int on_gone(sd_bus_message *m, void *userdata, G_GNUC_UNUSED sd_bus_error
         return 0;
 }
 
-int callers_new(sd_bus *bus, CallerGone gone, void *userdata, Callers **ret, Fault *f)
+int callers_new(sd_bus *bus, const Manager *manager, CallerGone gone, void *userdata, Callers **ret,
+                Fault *f)
 {
         static const char rule[] = "type='signal',sender='org.freedesktop.DBus',"
                                    "path='/org/freedesktop/DBus',"
@@ -155,6 +191,7 @@ int callers_new(sd_bus *bus, CallerGone gone, void *userdata, Callers **ret, Fau
         Callers *c = g_new0(Callers, 1);
         int r;
 
+        c->manager = manager;
         c->gone = gone;
         c->gone_userdata = userdata;
         c->by_name = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, connection_free);

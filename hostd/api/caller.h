@@ -2,11 +2,13 @@
 #pragma once
 
 /* Who is behind a connection to the bus. The uid is what the bus daemon says, and never changes for
- * a unique name, so it is asked once; the newest CALLERS_MAX connections are remembered until they
- * end. */
+ * a unique name, so it is asked once, with
+ * the login that its process came of and whether it is in approver_group; the newest CALLERS_MAX
+ * connections are remembered until they end. */
 
 #include "base/fault.h"
 #include "core/caller.h"
+#include "core/manager.h"
 
 #include <stdint.h>
 #include <systemd/sd-bus.h>
@@ -17,7 +19,8 @@ typedef struct Callers Callers;
 
 /* `gone` tells that a connection has ended, of anybody's on the bus. FAULT_INTERNAL. */
 typedef void (*CallerGone)(const char *name, void *userdata);
-int callers_new(sd_bus *bus, CallerGone gone, void *userdata, Callers **ret, Fault *f);
+int callers_new(sd_bus *bus, const Manager *manager, CallerGone gone, void *userdata, Callers **ret,
+                Fault *f);
 Callers *callers_free(Callers *c);
 
 /* Of the sender of `m`. FAULT_DENIED where the bus does not know it any more. */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/manager.h"
 
+#include "api/approval-object.h"
 #include "api/call.h"
 #include "api/options.h"
+#include "api/sandbox-object.h"
 #include "core/audit.h"
-#include "core/sandbox.h"
+#include "core/network.h"
 #include "core/template.h"
 
 #include <errno.h>
@@ -37,8 +39,9 @@ PROPERTY(get_version, Api, api, "s", api->version)
 PROPERTY_BY(get_host_name, append_host_name)
 PROPERTY(get_state, Api, api, "s", manager_state(api->manager))
 PROPERTY_BY(get_capacity, append_capacity)
-PROPERTY(get_features, G_GNUC_UNUSED Api, api, "as", 3, "disk-snapshots", "diff-ext4",
-         "domain-templates")
+PROPERTY(get_network_fault, Api, api, "s", manager_network_fault(api->manager))
+PROPERTY(get_features, G_GNUC_UNUSED Api, api, "as", 7, "disk-snapshots", "diff-ext4",
+         "domain-templates", "memory-snapshots", "warm-templates", "networks", "approvals")
 
 /* -- sandboxes -------------------------------------------------------------------------------- */
 
@@ -46,30 +49,15 @@ static int create_sandbox(Call *call, void *object, Fault *f)
 {
         SandboxSpec spec = {0};
         g_autofree char *labels = NULL;
-        const Option options[] = {
-                {"name", "s", &spec.name},
-                {"agent", "s", &spec.agent},
-                {"vcpus", "u", &spec.vcpus},
-                {"memory_bytes", "t", &spec.memory_bytes},
-                {"ttl_usec", "t", &spec.ttl_usec},
-                {"labels", "a{ss}", &labels},
-                {"network", "s", &spec.network},
-                {"boot_timeout_usec", "t", &spec.boot_timeout_usec},
-        };
+        g_auto(GStrv) ports = NULL;
         Sandbox *s;
         int r = call_read_fault(sd_bus_message_read(call->message, "s", &spec.template), f);
 
         if (r >= 0)
-                r = options_read(call->message, options, G_N_ELEMENTS(options), f);
-        spec.labels = labels;
+                r = sandbox_object_read_spec(call, false, &spec, &labels, &ports, f);
         if (r >= 0)
                 r = sandbox_create(object, &call->caller, &spec, &s, f);
-        if (r >= 0)
-                ends_watch_sandbox(call->api->ends, s);
-        if (r >= 0)
-                r = call_reply(call, f, "o",
-                               object_path(OBJECT_SANDBOX, sandbox_row(s)->id.text).text);
-        return r;
+        return r < 0 ? r : sandbox_object_reply(call, s, f);
 }
 
 static int get_sandbox(Call *call, void *object, Fault *f)
@@ -286,6 +274,39 @@ static int list_domains(Call *call, void *object, Fault *f)
         return r < 0 ? r : CALL_PENDING;
 }
 
+static int append_network(sd_bus_message *reply, const char *name, const char *description,
+                          bool admins_only)
+{
+        return sd_bus_message_append(reply, "a{sv}", 3, "name", "s", name, "description", "s",
+                                     description, "admins_only", "b", admins_only);
+}
+
+static int append_networks(sd_bus_message *reply, const Profiles *profiles)
+{
+        size_t n;
+        const Profile *list = profiles_list(profiles, &n);
+        int r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+
+        if (r >= 0)
+                r = append_network(reply, NETWORK_NONE, "no network interface", false);
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                g_autofree char *description = profile_describe(&list[i]);
+
+                r = append_network(reply, list[i].rules.name, description, list[i].admins_only);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int list_networks(Call *call, void *object, Fault *f)
+{
+        g_autoptr(sd_bus_message) reply = NULL;
+        int r = sd_bus_message_new_method_return(call->message, &reply);
+
+        if (r >= 0)
+                r = append_networks(reply, manager_profiles(object));
+        return call_send(call, reply, r, f);
+}
+
 static int audit(Call *call, void *object, Fault *f)
 {
         AuditQuery query = {.caller_uid = UINT32_MAX};
@@ -322,6 +343,8 @@ static const Method methods[] = {
         {"ImportTemplate", import_template, ACTION_MANAGE_TEMPLATE, "template.import"},
         {"GetTemplate", get_template, ACTION_OBSERVE, NULL},
         {"ListDomains", list_domains, ACTION_OBSERVE, NULL},
+        {"ListNetworks", list_networks, ACTION_OBSERVE, NULL},
+        {"RequestApproval", approval_object_request, ACTION_USE, "approval.request"},
         {"Audit", audit, ACTION_OBSERVE, NULL},
         {"VerifyAudit", verify_audit, ACTION_OBSERVE, NULL},
 };
@@ -343,6 +366,11 @@ static const sd_bus_vtable vtable[] = {
                                 call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListDomains", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", domains),
                                 call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListNetworks", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", networks),
+                                call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("RequestApproval", SD_BUS_ARGS("a{sv}", options),
+                                SD_BUS_RESULT("o", approval), call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Audit", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("h", rows),
                                 call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("VerifyAudit", SD_BUS_NO_ARGS,
@@ -352,7 +380,10 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_PROPERTY("HostName", "s", get_host_name, 0, PROPERTY_CONSTANT),
         SD_BUS_PROPERTY("State", "s", get_state, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("Capacity", "a{sv}", get_capacity, 0, 0),
+        SD_BUS_PROPERTY("NetworkFault", "s", get_network_fault, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("Features", "as", get_features, 0, PROPERTY_CONSTANT),
+        SD_BUS_SIGNAL_WITH_ARGS("ApprovalAdded", SD_BUS_ARGS("o", approval, "s", state), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("ApprovalChanged", SD_BUS_ARGS("o", approval, "s", state), 0),
         SD_BUS_VTABLE_END,
 };
 

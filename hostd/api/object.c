@@ -6,10 +6,9 @@
 #include <string.h>
 
 static const Interface *const children[_OBJECT_KIND_MAX] = {
-        [OBJECT_TEMPLATE] = &template_interface,
-        [OBJECT_SANDBOX] = &sandbox_interface,
-        [OBJECT_SNAPSHOT] = &snapshot_interface,
-        [OBJECT_COMMAND] = &command_interface,
+        [OBJECT_TEMPLATE] = &template_interface, [OBJECT_SANDBOX] = &sandbox_interface,
+        [OBJECT_SNAPSHOT] = &snapshot_interface, [OBJECT_COMMAND] = &command_interface,
+        [OBJECT_APPROVAL] = &approval_interface,
 };
 
 const Interface *interface_of(ObjectKind kind)
@@ -93,7 +92,8 @@ int properties_append(sd_bus_message *m, Api *api, const Interface *interface, v
 
         for (const sd_bus_vtable *v = interface->vtable; r >= 0 && v->type != _SD_BUS_VTABLE_END;
              v++)
-                if (v->type == _SD_BUS_VTABLE_PROPERTY && (flags == 0 || (v->flags & flags) != 0))
+                if (v->type == _SD_BUS_VTABLE_PROPERTY && (v->flags & PROPERTY_BY_NAME) == 0 &&
+                    (flags == 0 || (v->flags & flags) != 0))
                         r = append_property(m, api, interface, v, object);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }

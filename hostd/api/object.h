@@ -48,7 +48,7 @@ typedef struct Interface {
 } Interface;
 
 extern const Interface manager_interface, template_interface, sandbox_interface, snapshot_interface,
-        command_interface;
+        command_interface, approval_interface;
 
 const Interface *interface_of(ObjectKind kind);
 
@@ -71,8 +71,8 @@ ObjectPath object_path(ObjectKind kind, const char *id);
 /* Registers all vtables, enumerators and the ObjectManager. */
 int objects_register(Api *api, Fault *f);
 
-/* Appends the a{sv} of the object's properties whose vtable entry has one of `flags`; 0: of all. A
- * negative errno of sd-bus. */
+/* Appends the a{sv} of the object's properties whose vtable entry has one of `flags`; 0: of all but
+ * those that have to be asked for by name. A negative errno of sd-bus. */
 int properties_append(sd_bus_message *m, Api *api, const Interface *interface, void *object,
                       uint64_t flags);
 
@@ -99,3 +99,5 @@ int properties_append(sd_bus_message *m, Api *api, const Interface *interface, v
 
 #define PROPERTY_CONSTANT SD_BUS_VTABLE_PROPERTY_CONST
 #define PROPERTY_CHANGES  SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
+/* What takes a question to the kernel: only where it is asked for by name. */
+#define PROPERTY_BY_NAME SD_BUS_VTABLE_PROPERTY_EXPLICIT

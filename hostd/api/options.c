@@ -33,7 +33,7 @@ static int read_strings(sd_bus_message *m, char ***ret)
                 g_strfreev(strings);
                 return r;
         }
-        *ret = strings;
+        *ret = strings ? strings : g_new0(char *, 1);
         return 0;
 }
 

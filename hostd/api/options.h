@@ -14,8 +14,9 @@ typedef struct OptionBytes {
 } OptionBytes;
 
 /* `where` by signature: s const char * (borrowed from the message), b bool, u uint32_t, t uint64_t,
- * h int (borrowed), ay OptionBytes (borrowed), as char ** (freed with g_strfreev()), a{ss} char *
- * (a JSON object, freed with g_free()). What is not given is left as it was. */
+ * h int (borrowed), ay OptionBytes (borrowed), as char ** (freed with g_strfreev(), an empty list
+ * is not NULL), a{ss} char * (a JSON object, freed with g_free()). What is not given is left as it
+ * was. */
 typedef struct Option {
         const char *key;
         const char *signature;

@@ -105,12 +105,37 @@ static void on_compared(int fd, int r, const Fault *f, void *userdata)
 
 int sandbox_object_diff(Call *call, void *object, Fault *f)
 {
-        const char *from, *to;
-        int r = call_read_fault(sd_bus_message_read(call->message, "ss", &from, &to), f);
+        DiffSpec spec = {0};
+        const Option options[] = {{"contents", "b", &spec.contents}};
+        int r = call_read_fault(sd_bus_message_read(call->message, "ss", &spec.from, &spec.to), f);
 
         if (r >= 0)
-                r = options_read(call->message, NULL, 0, f);
+                r = options_read(call->message, options, G_N_ELEMENTS(options), f);
         if (r >= 0)
-                r = diff_start(object, &call->caller, from, to, on_compared, call, f);
+                r = diff_start(object, &call->caller, &spec, on_compared, call, f);
         return r < 0 ? r : CALL_PENDING;
+}
+
+static int take_out(Call *call, void *object, bool is_archive, Fault *f)
+{
+        FileAtSpec spec = {.is_archive = is_archive};
+        const Option options[] = {{"size_max", "t", &spec.size_max}};
+        int r = call_read_fault(sd_bus_message_read(call->message, "ss", &spec.path, &spec.point),
+                                f);
+
+        if (r >= 0)
+                r = options_read(call->message, options, G_N_ELEMENTS(options), f);
+        if (r >= 0)
+                r = file_at_start(object, &call->caller, &spec, on_compared, call, f);
+        return r < 0 ? r : CALL_PENDING;
+}
+
+int sandbox_object_read_file_at(Call *call, void *object, Fault *f)
+{
+        return take_out(call, object, false, f);
+}
+
+int sandbox_object_extract_at(Call *call, void *object, Fault *f)
+{
+        return take_out(call, object, true, f);
 }

@@ -3,6 +3,7 @@
 
 #include "api/options.h"
 #include "base/json.h"
+#include "core/network.h"
 #include "core/snapshot.h"
 
 #include <errno.h>
@@ -32,6 +33,32 @@ static int append_labels(sd_bus_message *reply, const Sandbox *s)
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+static int append_timing(sd_bus_message *reply, const Sandbox *s)
+{
+        size_t n;
+        const SandboxTiming *timing = sandbox_timing(s, &n);
+        int r = sd_bus_message_open_container(reply, 'a', "(st)");
+
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = sd_bus_message_append(reply, "(st)", timing[i].step, timing[i].usec);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static SandboxNetwork network_of(const Sandbox *s)
+{
+        SandboxNetwork network;
+
+        sandbox_network(s, &network);
+        return network;
+}
+
+static int append_ports(sd_bus_message *reply, const Sandbox *s)
+{
+        g_auto(GStrv) ports = sandbox_network_ports(s);
+
+        return sd_bus_message_append_strv(reply, ports);
+}
+
 PROPERTY(get_id, Sandbox, s, "s", sandbox_row(s)->id.text)
 PROPERTY(get_name, Sandbox, s, "s", sandbox_row(s)->name)
 PROPERTY(get_agent, Sandbox, s, "s", sandbox_row(s)->agent)
@@ -41,11 +68,22 @@ PROPERTY(get_reason, Sandbox, s, "s", sandbox_row(s)->reason)
 PROPERTY(get_template, Sandbox, s, "s", sandbox_template_name(s))
 PROPERTY(get_head, Sandbox, s, "s", sandbox_head_name(s))
 PROPERTY(get_network, Sandbox, s, "s", sandbox_row(s)->network)
+PROPERTY(get_network_state, Sandbox, s, "s", network_of(s).state)
+PROPERTY(get_network_reason, Sandbox, s, "s", network_of(s).reason)
+PROPERTY(get_address, Sandbox, s, "s", network_of(s).address)
+PROPERTY(get_mac_address, Sandbox, s, "s", network_of(s).mac)
+PROPERTY(get_network_interface, Sandbox, s, "s", network_of(s).interface)
+PROPERTY_BY(get_published_ports, append_ports)
 PROPERTY(get_vcpus, Sandbox, s, "u", sandbox_row(s)->vcpus)
 PROPERTY(get_memory_bytes, Sandbox, s, "t", sandbox_row(s)->memory_bytes)
 PROPERTY(get_created_usec, Sandbox, s, "t", sandbox_row(s)->created_usec)
 PROPERTY(get_expires_usec, Sandbox, s, "t", sandbox_row(s)->expires_usec)
 PROPERTY_BY(get_labels, append_labels)
+PROPERTY(get_idle_timeout_usec, Sandbox, s, "t", sandbox_row(s)->idle_timeout_usec)
+PROPERTY(get_paused_usec, Sandbox, s, "t", sandbox_row(s)->paused_usec)
+PROPERTY(get_held_usec, Sandbox, s, "t", sandbox_row(s)->held_usec)
+PROPERTY(get_started_from, Sandbox, s, "s", sandbox_row(s)->started_from)
+PROPERTY_BY(get_timing, append_timing)
 
 /* -- its life --------------------------------------------------------------------------------- */
 
@@ -63,6 +101,24 @@ static int stop(Call *call, void *object, Fault *f)
         if (r >= 0)
                 r = sandbox_stop(object, &call->caller, force, f);
         return r < 0 ? r : call_reply(call, f, "");
+}
+
+static int pause_sandbox(Call *call, void *object, Fault *f)
+{
+        bool to_disk = false;
+        const Option options[] = {{"to_disk", "b", &to_disk}};
+        int r = options_read(call->message, options, G_N_ELEMENTS(options), f);
+
+        if (r >= 0)
+                r = sandbox_pause(object, &call->caller, to_disk, call_done, call, f);
+        return r < 0 ? r : CALL_PENDING;
+}
+
+static int resume(Call *call, void *object, Fault *f)
+{
+        int r = sandbox_resume(object, &call->caller, call_done, call, f);
+
+        return r < 0 ? r : CALL_PENDING;
 }
 
 static int destroy(Call *call, void *object, Fault *f)
@@ -130,15 +186,14 @@ static void on_snapshot(Snapshot *snapshot, int r, const Fault *f, void *userdat
 
 static int create_snapshot(Call *call, void *object, Fault *f)
 {
-        bool freeze = true;
-        const Option options[] = {{"freeze", "b", &freeze}};
-        const char *name;
-        int r = call_read_fault(sd_bus_message_read(call->message, "s", &name), f);
+        SnapshotSpec spec = {.freeze = true};
+        const Option options[] = {{"freeze", "b", &spec.freeze}, {"memory", "b", &spec.memory}};
+        int r = call_read_fault(sd_bus_message_read(call->message, "s", &spec.name), f);
 
         if (r >= 0)
                 r = options_read(call->message, options, G_N_ELEMENTS(options), f);
         if (r >= 0)
-                r = snapshot_create(object, &call->caller, name, freeze, on_snapshot, call, f);
+                r = snapshot_create(object, &call->caller, &spec, on_snapshot, call, f);
         return r < 0 ? r : CALL_PENDING;
 }
 
@@ -157,6 +212,12 @@ static int restore(Call *call, void *object, Fault *f)
 static const Method methods[] = {
         {"Start", start, ACTION_USE, "sandbox.start"},
         {"Stop", stop, ACTION_USE, "sandbox.stop"},
+        {"SetNetwork", sandbox_object_set_network, ACTION_SET_NETWORK, "sandbox.network"},
+        {"ExplainNetwork", sandbox_object_explain_network, ACTION_OBSERVE, NULL},
+        {"ListDrops", sandbox_object_list_drops, ACTION_OBSERVE, NULL},
+        {"GetNetworkRules", sandbox_object_get_network_rules, ACTION_OBSERVE, NULL},
+        {"Pause", pause_sandbox, ACTION_USE, "sandbox.pause"},
+        {"Resume", resume, ACTION_USE, "sandbox.resume"},
         {"Destroy", destroy, ACTION_USE, "sandbox.destroy"},
         {"Wait", wait_for, ACTION_OBSERVE, NULL},
         {"Exec", sandbox_object_exec, ACTION_USE, "command.exec"},
@@ -167,7 +228,10 @@ static const Method methods[] = {
         {"PushFile", sandbox_object_push_file, ACTION_USE, "file.write"},
         {"CreateSnapshot", create_snapshot, ACTION_USE, "snapshot.create"},
         {"Restore", restore, ACTION_USE, "snapshot.restore"},
+        {"Branch", sandbox_object_branch, ACTION_CREATE, "sandbox.create"},
         {"Diff", sandbox_object_diff, ACTION_USE, "sandbox.diff"},
+        {"ReadFileAt", sandbox_object_read_file_at, ACTION_USE, "file.read_at"},
+        {"ExtractAt", sandbox_object_extract_at, ACTION_USE, "file.extract_at"},
         {"ExtendTtl", extend_ttl, ACTION_USE, "sandbox.extend"},
 };
 
@@ -176,6 +240,20 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Start", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, call_enter,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Stop", SD_BUS_ARGS("b", force), SD_BUS_NO_RESULT, call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SetNetwork", SD_BUS_ARGS("s", profile, "a{sv}", options),
+                                SD_BUS_NO_RESULT, call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                "ExplainNetwork", SD_BUS_ARGS("s", address, "q", port, "s", protocol),
+                SD_BUS_RESULT("b", is_allowed, "s", why), call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListDrops", SD_BUS_NO_ARGS,
+                                SD_BUS_RESULT("a(sssqt)", drops, "a(sstt)", names), call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetNetworkRules", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", rules),
+                                call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Pause", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT,
+                                call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Resume", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, call_enter,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Destroy", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, call_enter,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
@@ -204,8 +282,17 @@ static const sd_bus_vtable vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Restore", SD_BUS_ARGS("s", snapshot), SD_BUS_NO_RESULT, call_enter,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Branch", SD_BUS_ARGS("s", snapshot, "a{sv}", options),
+                                SD_BUS_RESULT("o", sandbox), call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Diff", SD_BUS_ARGS("s", from, "s", to, "a{sv}", options),
                                 SD_BUS_RESULT("h", document), call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ReadFileAt", SD_BUS_ARGS("s", path, "s", point, "a{sv}", options),
+                                SD_BUS_RESULT("h", content), call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ExtractAt", SD_BUS_ARGS("s", path, "s", point, "a{sv}", options),
+                                SD_BUS_RESULT("h", archive), call_enter,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ExtendTtl", SD_BUS_ARGS("t", ttl_usec), SD_BUS_NO_RESULT,
                                 call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -218,11 +305,24 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_PROPERTY("Template", "s", get_template, 0, PROPERTY_CONSTANT),
         SD_BUS_PROPERTY("Head", "s", get_head, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("Network", "s", get_network, 0, PROPERTY_CHANGES),
+        SD_BUS_PROPERTY("NetworkState", "s", get_network_state, 0, PROPERTY_CHANGES),
+        SD_BUS_PROPERTY("NetworkReason", "s", get_network_reason, 0, PROPERTY_CHANGES),
+        SD_BUS_PROPERTY("Address", "s", get_address, 0, PROPERTY_CHANGES),
+        SD_BUS_PROPERTY("MacAddress", "s", get_mac_address, 0, PROPERTY_CHANGES),
+        SD_BUS_PROPERTY("NetworkInterface", "s", get_network_interface, 0, PROPERTY_CHANGES),
+        SD_BUS_PROPERTY("PublishedPorts", "as", get_published_ports, 0, PROPERTY_CHANGES),
+        SD_BUS_PROPERTY("NetworkCounters", "a(stt)", sandbox_object_get_network_counters, 0,
+                        PROPERTY_BY_NAME),
         SD_BUS_PROPERTY("Vcpus", "u", get_vcpus, 0, PROPERTY_CONSTANT),
         SD_BUS_PROPERTY("MemoryBytes", "t", get_memory_bytes, 0, PROPERTY_CONSTANT),
         SD_BUS_PROPERTY("CreatedUSec", "t", get_created_usec, 0, PROPERTY_CONSTANT),
         SD_BUS_PROPERTY("ExpiresUSec", "t", get_expires_usec, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("Labels", "a{ss}", get_labels, 0, PROPERTY_CONSTANT),
+        SD_BUS_PROPERTY("IdleTimeoutUSec", "t", get_idle_timeout_usec, 0, PROPERTY_CONSTANT),
+        SD_BUS_PROPERTY("PausedUSec", "t", get_paused_usec, 0, PROPERTY_CHANGES),
+        SD_BUS_PROPERTY("HeldUSec", "t", get_held_usec, 0, PROPERTY_CHANGES),
+        SD_BUS_PROPERTY("StartedFrom", "s", get_started_from, 0, PROPERTY_CHANGES),
+        SD_BUS_PROPERTY("Timing", "a(st)", get_timing, 0, PROPERTY_CHANGES),
         SD_BUS_VTABLE_END,
 };
 

@@ -3,6 +3,7 @@
 
 #include "api/call.h"
 #include "base/log.h"
+#include "core/approval.h"
 
 typedef int (*SignalWriter)(Api *api, const char *path, const Interface *interface, void *object,
                             sd_bus_message **ret);
@@ -53,6 +54,29 @@ static int write_changed(Api *api, const char *path, const Interface *interface,
         return sd_bus_message_append(*ret, "as", 0);
 }
 
+/* A path and a state: for those who wait for something to answer, and watch the Manager alone. */
+static int write_approval(Api *api, const char *path, void *object, const char *member,
+                          sd_bus_message **ret)
+{
+        int r = sd_bus_message_new_signal(api->bus, ret, PATH_ROOT, INTERFACE_MANAGER, member);
+
+        return r < 0 ? r : sd_bus_message_append(*ret, "os", path, approval_row(object)->state);
+}
+
+static int write_approval_added(Api *api, const char *path,
+                                G_GNUC_UNUSED const Interface *interface, void *object,
+                                sd_bus_message **ret)
+{
+        return write_approval(api, path, object, "ApprovalAdded", ret);
+}
+
+static int write_approval_changed(Api *api, const char *path,
+                                  G_GNUC_UNUSED const Interface *interface, void *object,
+                                  sd_bus_message **ret)
+{
+        return write_approval(api, path, object, "ApprovalChanged", ret);
+}
+
 static void send_to(const char *name, const Caller *caller, void *userdata)
 {
         const Signal *signal = userdata;
@@ -86,11 +110,15 @@ static void emit(ObjectKind kind, void *object, SignalWriter write, void *userda
 static void on_added(ObjectKind kind, void *object, void *userdata)
 {
         emit(kind, object, write_added, userdata);
+        if (kind == OBJECT_APPROVAL)
+                emit(kind, object, write_approval_added, userdata);
 }
 
 static void on_changed(ObjectKind kind, void *object, void *userdata)
 {
         emit(kind, object, write_changed, userdata);
+        if (kind == OBJECT_APPROVAL)
+                emit(kind, object, write_approval_changed, userdata);
 }
 
 static void on_removed(ObjectKind kind, void *object, void *userdata)
@@ -102,7 +130,7 @@ static void on_state_changed(void *userdata)
 {
         Api *api = userdata;
         int r = sd_bus_emit_properties_changed(api->bus, PATH_ROOT, INTERFACE_MANAGER, "State",
-                                               NULL);
+                                               "NetworkFault", NULL);
 
         if (r < 0)
                 log_warning("api: cannot send the host's state: %s", g_strerror(-r));

@@ -2,6 +2,7 @@
 #include "core/template.h"
 
 #include "api/call.h"
+#include "api/options.h"
 
 /* -- properties ------------------------------------------------------------------------------- */
 
@@ -25,6 +26,12 @@ PROPERTY(get_sha256, Template, t, "s", template_row(t)->sha256)
 PROPERTY(get_size_bytes, Template, t, "t", template_row(t)->size_bytes)
 PROPERTY_BY(get_defaults, append_defaults)
 PROPERTY(get_created_usec, Template, t, "t", template_row(t)->created_usec)
+PROPERTY(get_warm, Template, t, "b", template_warmth(t).is_warm)
+PROPERTY(get_warm_phase, Template, t, "s", template_warmth(t).phase)
+PROPERTY(get_warm_reason, Template, t, "s", template_warmth(t).reason)
+PROPERTY(get_warm_bytes, Template, t, "t", template_warmth(t).memory_bytes)
+PROPERTY(get_pool, Template, t, "u", template_warmth(t).pool)
+PROPERTY(get_pool_ready, Template, t, "u", template_warmth(t).pool_ready)
 
 /* -- methods ---------------------------------------------------------------------------------- */
 
@@ -55,11 +62,54 @@ static int remove_template(Call *call, void *object, Fault *f)
         return r < 0 ? r : CALL_PENDING;
 }
 
+static int warm(Call *call, void *object, Fault *f)
+{
+        uint32_t vcpus = 0;
+        uint64_t memory_bytes = 0;
+        const Option options[] = {{"vcpus", "u", &vcpus}, {"memory_bytes", "t", &memory_bytes}};
+        int r = options_read(call->message, options, G_N_ELEMENTS(options), f);
+
+        if (r >= 0)
+                r = template_warm(object, &call->caller, vcpus, memory_bytes, f);
+        return r < 0 ? r : call_reply(call, f, "");
+}
+
+static int wait_warm(Call *call, void *object, Fault *f)
+{
+        uint64_t timeout_usec;
+        int r = call_read_fault(sd_bus_message_read(call->message, "t", &timeout_usec), f);
+
+        if (r >= 0)
+                r = template_wait_warm(object, timeout_usec, call_done, call, f);
+        return r < 0 ? r : CALL_PENDING;
+}
+
+static int cool(Call *call, void *object, Fault *f)
+{
+        int r = template_cool(object, &call->caller, call_done, call, f);
+
+        return r < 0 ? r : CALL_PENDING;
+}
+
+static int set_pool(Call *call, void *object, Fault *f)
+{
+        uint32_t size;
+        int r = call_read_fault(sd_bus_message_read(call->message, "u", &size), f);
+
+        if (r >= 0)
+                r = template_set_pool(object, &call->caller, size, f);
+        return r < 0 ? r : call_reply(call, f, "");
+}
+
 /* -- the interface ---------------------------------------------------------------------------- */
 
 static const Method methods[] = {
         {"Wait", wait_for, ACTION_OBSERVE, NULL},
         {"Remove", remove_template, ACTION_MANAGE_TEMPLATE, "template.remove"},
+        {"Warm", warm, ACTION_MANAGE_TEMPLATE, "template.warm"},
+        {"WaitWarm", wait_warm, ACTION_OBSERVE, NULL},
+        {"Cool", cool, ACTION_MANAGE_TEMPLATE, "template.cool"},
+        {"SetPool", set_pool, ACTION_MANAGE_TEMPLATE, "template.pool"},
 };
 
 static const sd_bus_vtable vtable[] = {
@@ -67,6 +117,14 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Wait", SD_BUS_ARGS("t", timeout_usec), SD_BUS_RESULT("s", state),
                                 call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Warm", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT, call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("WaitWarm", SD_BUS_ARGS("t", timeout_usec), SD_BUS_NO_RESULT,
+                                call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Cool", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SetPool", SD_BUS_ARGS("u", size), SD_BUS_NO_RESULT, call_enter,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Id", "s", get_id, 0, PROPERTY_CONSTANT),
         SD_BUS_PROPERTY("Name", "s", get_name, 0, PROPERTY_CONSTANT),
@@ -76,6 +134,12 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_PROPERTY("SizeBytes", "t", get_size_bytes, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("Defaults", "a{sv}", get_defaults, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("CreatedUSec", "t", get_created_usec, 0, PROPERTY_CONSTANT),
+        SD_BUS_PROPERTY("Warm", "b", get_warm, 0, PROPERTY_CHANGES),
+        SD_BUS_PROPERTY("WarmPhase", "s", get_warm_phase, 0, PROPERTY_CHANGES),
+        SD_BUS_PROPERTY("WarmReason", "s", get_warm_reason, 0, PROPERTY_CHANGES),
+        SD_BUS_PROPERTY("WarmBytes", "t", get_warm_bytes, 0, PROPERTY_CHANGES),
+        SD_BUS_PROPERTY("Pool", "u", get_pool, 0, PROPERTY_CHANGES),
+        SD_BUS_PROPERTY("PoolReady", "u", get_pool_ready, 0, PROPERTY_CHANGES),
         SD_BUS_VTABLE_END,
 };
 

@@ -73,6 +73,30 @@ char *escape_print(const void *bytes, size_t size)
         return g_string_free(out, FALSE);
 }
 
+static bool reads_as_escape(const char *p, size_t left)
+{
+        return left >= 4 && p[0] == '\\' && p[1] == 'x' && g_ascii_isxdigit(p[2]) &&
+               g_ascii_isxdigit(p[3]);
+}
+
+char *escape_text(const void *bytes, size_t size)
+{
+        const char *p = bytes, *end = p + size;
+        GString *out = g_string_sized_new(size + 1);
+        char piece[8];
+
+        while (p < end) {
+                if (*p == '\t') {
+                        g_string_append_c(out, *p++);
+                        continue;
+                }
+                size_t left = (size_t) (end - p);
+                p += next_piece(p, left, reads_as_escape(p, left), piece);
+                g_string_append(out, piece);
+        }
+        return g_string_free(out, FALSE);
+}
+
 bool escape_print_into(char *buffer, size_t capacity, const void *bytes, size_t size)
 {
         const char *p = bytes, *end = p + size;

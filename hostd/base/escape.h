@@ -17,3 +17,7 @@ char *escape_print(const void *bytes, size_t size);
  * cut; a cut never splits an escape or a character. Messages of our own pass through here: the
  * backslash is left alone. */
 bool escape_print_into(char *buffer, size_t capacity, const void *bytes, size_t size);
+
+/* The same for a line of text of somebody else's: tabs pass, and so does a backslash, but for one
+ * that would read as \xNN and becomes \x5c. */
+char *escape_text(const void *bytes, size_t size);

@@ -45,8 +45,26 @@
         X(HYPERVISOR_UNAVAILABLE, ENOLINK, "HypervisorUnavailable", 1, \
           "libvirtd does not answer.") \
         X(HYPERVISOR_FAILED, EPROTO, "HypervisorFailed", 1, "libvirt or QEMU reported an error.") \
+        X(NETWORK_FAILED, ENETDOWN, "NetworkFailed", 1, \
+          "The network, or its rules in the kernel, could not be set up.") \
         X(DIFF_FAILED, EUCLEAN, "DiffFailed", 1, \
           "The two points could not be compared; the message says why.") \
+        X(APPROVAL_EXPIRED, ETIME, "ApprovalExpired", 5, \
+          "The approval was not decided, or not applied, in its time.") \
+        X(ALREADY_DECIDED, EALREADY, "AlreadyDecided", 1, \
+          "The approval has its answer already, or needs none any more.") \
+        X(WRONG_HASH, EKEYREJECTED, "WrongHash", 1, \
+          "The hash that was named is not that of the approval's content.") \
+        X(OWN_REQUEST, EPERM, "OwnRequest", 3, \
+          "Whoever asked, or is in the same login session, cannot answer.") \
+        X(UNKNOWN_ALTERNATIVE, EINVAL, "UnknownAlternative", 2, \
+          "The answer is none of the approval's alternatives.") \
+        X(CONTENT_CHANGED, EKEYEXPIRED, "ContentChanged", 1, \
+          "What was approved is not what it would be now.") \
+        X(NOT_APPROVED, EACCES, "NotApproved", 3, \
+          "The approval has no yes that could be applied.") \
+        X(ALREADY_APPLIED, EALREADY, "AlreadyApplied", 1, \
+          "What was approved has been applied already, and only once it may be.") \
         X(IO, EIO, "InputOutput", 1, "Reading or writing a file of the host failed.") \
         X(INTERNAL, ENOTRECOVERABLE, "Internal", 1, "A mistake of fluid's own.")
 
@@ -90,6 +108,12 @@ int fault_set_errno_text(Fault *f, FaultCode code, int error, const char *format
 void fault_clear(Fault *f);
 
 bool fault_is_set(const Fault *f);
+
+/* What it says; nothing where it is NULL. */
+static inline Fault fault_copy(const Fault *f)
+{
+        return f ? *f : (Fault){0};
+}
 
 /* The code's negative errno; 0 for FAULT_NONE. */
 int fault_to_errno(FaultCode code);

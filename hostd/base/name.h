@@ -16,6 +16,8 @@ int name_check(const char *what, const char *name, Fault *f);
 /* Names that the diff gives a meaning to and no snapshot may have. */
 #define POINT_TEMPLATE "template"
 #define POINT_NOW      "now"
+/* The point, with memory, at which a warm template had booted: no name that a person can give. */
+#define POINT_BOOTED "@booted"
 
 /* An id: 12 lower-case hexadecimal digits, random; part of object paths, domain and file names. */
 #define ID_LENGTH 12

@@ -110,6 +110,7 @@ static void end(Command *c, const char *state, int r)
         c->row->reason = g_strdup(c->fault.message);
         c->row->ended_usec = now_realtime_usec();
         c->sandbox->commands_running--;
+        sandbox_touch(c->sandbox);
         manager_changed(c->manager, OBJECT_COMMAND, c);
         wait_notify(&c->waiters, has_ended, c);
         /* Its answer is on the way; nobody has to wait for the disk. */
@@ -160,6 +161,11 @@ static void on_done(const GuestExit *guest_exit, int r, const Fault *f, void *us
         /* It runs on in the guest, and is taken up by the next daemon. */
         if (c->manager->is_closing)
                 return;
+        /* It is paused with its sandbox, and taken up when that is resumed. */
+        if (c->sandbox->is_detaching) {
+                close_spools(c);
+                return;
+        }
         if (r < 0) {
                 fail(c, f);
                 return;
@@ -224,7 +230,7 @@ static int check_environment(const char *const *environment, Fault *f)
         return check_strings("the environment", environment, ENVIRONMENT_MAX, f);
 }
 
-static int check_spec(const Sandbox *s, const CommandSpec *spec, Fault *f)
+static int check_spec(Sandbox *s, const CommandSpec *spec, Fault *f)
 {
         const Config *config = s->manager->config;
         int r = sandbox_require_ready(s, f);
@@ -499,6 +505,18 @@ void command_fail_all(Sandbox *s, FaultCode code, const char *reason)
                         guest_task_cancel(c->task);
                 fail(c, &f);
         }
+}
+
+bool command_is_starting(const Sandbox *s)
+{
+        g_autoptr(GPtrArray) list = list_of(s);
+
+        for (guint i = 0; i < list->len; i++) {
+                const Command *c = list->pdata[i];
+                if (!command_has_ended(c) && !c->row->pid)
+                        return true;
+        }
+        return false;
 }
 
 void command_remove_unused(const Sandbox *s)

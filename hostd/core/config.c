@@ -8,9 +8,6 @@
 #include <stddef.h>
 #include <string.h>
 
-/* In a default: the prefix below which this program is installed. */
-#define PREFIX "PREFIX"
-
 #define CONFIG_SIZE_MAX (64 * 1024)
 
 typedef enum KeyType { KEY_PATH, KEY_WORD, KEY_COUNT, KEY_SIZE, KEY_DURATION } KeyType;
@@ -33,16 +30,23 @@ static const Key keys[] = {
         K(state_directory, KEY_PATH, "/var/lib/fluid", NULL, NULL,
           "Templates, disks, command output and the database."),
         K(runtime_directory, KEY_PATH, "/run/fluid", NULL, NULL,
-          "The sockets to the guest agents."),
+          "The sockets to the guest agents, and of the units that run programs for fluid-hostd."),
         K(libvirt_uri, KEY_WORD, "qemu:///system", NULL, NULL, "How to reach libvirtd."),
         K(virt_type, KEY_WORD, "auto", "auto|kvm|qemu", NULL,
           "auto takes KVM where libvirt offers it; qemu is emulation, and slow."),
         K(qemu_user, KEY_WORD, "libvirt-qemu", NULL, NULL,
-          "The user that QEMU runs as; owns the disks of sandboxes."),
+          "The user that QEMU runs as; owns the disks of sandboxes. fluid-image@.service names it, "
+          "too."),
         K(qemu_group, KEY_WORD, "libvirt-qemu", NULL, NULL, "Its group."),
-        K(diff_program, KEY_PATH, PREFIX "/libexec/fluid/fluid-diff", NULL, NULL,
-          "The program that reads guest file systems."),
-        K(diff_user, KEY_WORD, "fluid-diff", NULL, NULL, "The user that it runs as."),
+        K(networks_file, KEY_PATH, "/etc/fluid/networks.conf", NULL, NULL,
+          "The network profiles: networks.conf(5). By default the file of that name beside this."),
+        K(network_name, KEY_WORD, "fluid", NULL, NULL,
+          "The libvirt network of sandboxes; it is made, and nobody else's is touched."),
+        K(network_bridge, KEY_WORD, "fluidbr0", NULL, NULL, "The bridge of that network."),
+        K(network_range, KEY_WORD, "10.213.0.0/20", NULL, NULL,
+          "The addresses of sandboxes; this host must not have a route to any of them."),
+        K(network_leases, KEY_COUNT, "1000", "1", "65000",
+          "How many sandboxes can have a network: so many addresses are reserved."),
         K(worker_threads, KEY_COUNT, "8", "1", "64",
           "Operations on libvirt, disks and diffs that may run at the same time."),
         K(boot_timeout_usec, KEY_DURATION, "3min", "1s", "1h",
@@ -52,6 +56,13 @@ static const Key keys[] = {
         K(freeze_timeout_usec, KEY_DURATION, "5s", "100ms", "1min",
           "A guest that is not frozen in this time is snapshotted as it is."),
         K(diff_timeout_usec, KEY_DURATION, "5min", "1s", "1h", "A diff may take this long."),
+        K(diff_output_max_bytes, KEY_SIZE, "4G", "1M", "1024T",
+          "The document of a diff, and a file or archive of a point, may have this size; beyond "
+          "16 MiB it does not go below disk_floor."),
+        K(warm_timeout_usec, KEY_DURATION, "1min", "0s", "1h",
+          "A template that is made warm is given this time to come to rest after its boot."),
+        K(idle_timeout_usec, KEY_DURATION, "infinity", "1min", "infinity",
+          "A sandbox that nobody used for this time is destroyed unless its creator said otherwise."),
         K(ttl_default_usec, KEY_DURATION, "24h", "1min", "infinity",
           "A sandbox is destroyed after this time unless its creator says otherwise."),
         K(ttl_max_usec, KEY_DURATION, "infinity", "1min", "infinity",
@@ -62,6 +73,14 @@ static const Key keys[] = {
         K(memory_max_bytes, KEY_SIZE, "64G", "32M", "4T", "The most that may be asked for."),
         K(sandboxes_max, KEY_COUNT, "200", "1", "10000", "Sandboxes on this host."),
         K(sandboxes_per_owner_max, KEY_COUNT, "100", "1", "10000", "Sandboxes of one user."),
+        K(memory_per_owner_max_bytes, KEY_SIZE, "1T", "32M", "1024T",
+          "Memory of all running sandboxes of one user, counted in full."),
+        K(disk_per_owner_max_bytes, KEY_SIZE, "1T", "1M", "1024T",
+          "What the sandboxes of one user may use on disk; above it nothing new is begun."),
+        K(pool_memory_max_bytes, KEY_SIZE, "8G", "0", "1024T",
+          "Memory of all sandboxes that are kept ready in pools, counted in full."),
+        K(pool_idle_usec, KEY_DURATION, "1h", "1min", "infinity",
+          "A pool of which nothing was taken for this time shrinks to one."),
         K(snapshots_max, KEY_COUNT, "32", "1", "1000", "Snapshots of one sandbox."),
         K(chain_depth_max, KEY_COUNT, "16", "2", "64",
           "Layers between a sandbox's head and its template."),
@@ -72,6 +91,30 @@ static const Key keys[] = {
         K(templates_max, KEY_COUNT, "100", "1", "10000", "Templates on this host."),
         K(disk_floor_bytes, KEY_SIZE, "256M", "1M", "4T",
           "Nothing new is begun when the state directory has less room than this."),
+        K(approval_timeout_usec, KEY_DURATION, "24h", "1s", "365d",
+          "A person has this time to answer unless whoever asks says otherwise."),
+        K(approval_timeout_max_usec, KEY_DURATION, "7d", "1s", "365d",
+          "The longest time that may be asked for."),
+        K(approval_use_timeout_usec, KEY_DURATION, "1h", "1s", "365d",
+          "What was approved has to be applied within this time."),
+        K(approvals_pending_max, KEY_COUNT, "200", "1", "10000",
+          "Questions on this host that wait for a person."),
+        K(approvals_pending_per_owner_max, KEY_COUNT, "20", "1", "10000", "The same of one user."),
+        K(approval_keep_usec, KEY_DURATION, "30d", "0s", "infinity",
+          "Approvals of which nothing more comes are forgotten after this time; the audit trail "
+          "keeps who did what."),
+        K(approvals_kept_max, KEY_COUNT, "1000", "0", "100000",
+          "How many of them are kept of each user; the oldest go first."),
+        K(approver_group, KEY_WORD, "fluid-approver", NULL, NULL,
+          "Who is in this group sees what all users ask for and may answer; polkit wants an "
+          "administrator's password each time."),
+        K(approve_own_as_root, KEY_WORD, "no", "no|yes", NULL,
+          "Whether root may answer what root has asked."),
+        K(approval_notify, KEY_WORD, "no", "no|yes", NULL,
+          "Whether a person is told of each new question, by " FLUID_SYSCONFDIR
+          "/fluid/approval-notify: a program of yours. It gets --approval=ID --action=ACTION "
+          "--urgency=URGENCY --summary=SUMMARY, escaped for print, and 30s; it runs as user "
+          "fluid-notify in a unit of its own, fluid-notify@.service."),
         K(log_level, KEY_WORD, "info", "error|warning|info|debug", NULL,
           "What is less important is not logged."),
 #undef K
@@ -157,30 +200,12 @@ static int set_key(Config *c, const Key *key, const char *text, Fault *f)
         return set_number(c, key, text, f);
 }
 
-/* …/sbin/fluid-hostd is below …; where that cannot be told, or is too long, below /usr. */
-static char *expand_prefix(const char *text)
-{
-        g_autofree char *program = g_file_read_link("/proc/self/exe", NULL);
-        g_autofree char *directory =
-                g_path_get_dirname(program ? program : "/usr/sbin/fluid-hostd");
-        g_autofree char *prefix = g_path_get_dirname(directory);
-
-        return g_strconcat(strlen(prefix) < 32 ? prefix : "/usr", text + strlen(PREFIX), NULL);
-}
-
 Config *config_new(void)
 {
         Config *c = g_new0(Config, 1);
 
-        for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
-                g_autofree char *expanded = NULL;
-                const char *text = keys[i].default_text;
-                if (g_str_has_prefix(text, PREFIX))
-                        expanded = expand_prefix(text);
-                if (expanded)
-                        text = expanded;
-                g_assert(set_key(c, keys + i, text, NULL) == 0);
-        }
+        for (size_t i = 0; i < G_N_ELEMENTS(keys); i++)
+                g_assert(set_key(c, keys + i, keys[i].default_text, NULL) == 0);
         return c;
 }
 
@@ -222,6 +247,9 @@ static int check_together(const char *path, const Config *c, Fault *f)
         if (c->ttl_default_usec > c->ttl_max_usec)
                 return fault_set(f, FAULT_INVALID_ARGUMENT,
                                  "%s: ttl_default is longer than ttl_max", path);
+        if (c->approval_timeout_usec > c->approval_timeout_max_usec)
+                return fault_set(f, FAULT_INVALID_ARGUMENT,
+                                 "%s: approval_timeout is longer than approval_timeout_max", path);
         if (c->memory_default_bytes > c->memory_max_bytes)
                 return fault_set(f, FAULT_INVALID_ARGUMENT,
                                  "%s: memory_default is more than memory_max", path);
@@ -231,12 +259,24 @@ static int check_together(const char *path, const Config *c, Fault *f)
         return 0;
 }
 
+/* Beside a file that is given by its whole path. */
+static void find_networks_file(Config *c, const char *path)
+{
+        g_autofree char *directory = g_path_get_dirname(path);
+
+        if (!g_path_is_absolute(path))
+                return;
+        g_free(c->networks_file);
+        c->networks_file = g_build_filename(directory, "networks.conf", NULL);
+}
+
 int config_parse(const char *path, const char *text, Config **ret, Fault *f)
 {
         g_autoptr(Config) c = config_new();
         g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
         bool seen[G_N_ELEMENTS(keys)] = {false};
 
+        find_networks_file(c, path);
         for (size_t i = 0; lines[i]; i++) {
                 char *line = g_strstrip(lines[i]);
                 Fault why = {0};

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
-/* How a sandbox comes to be. */
+/* How a sandbox comes to be: on the images of a template, or on a point of another sandbox, whose
+ * files it links. A warm template's copies and a pool's sandboxes are the second kind, too. */
 
 #include "core/internal.h"
+#include "core/isolation.h"
 
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -12,44 +14,56 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-
-#define AGENT_NAME_MAX   128
-#define LABELS_MAX       32
-#define LABEL_MAX        256
-#define MEMORY_MIN_BYTES (UINT64_C(32) << 20)
-#define MEMORY_UNIT      (UINT64_C(1) << 20)
+#include <unistd.h>
 
 /* -- in a worker ---------------------------------------------------------------------------- */
 
 typedef struct Creation {
         Sandbox *sandbox; /* kept alive by its operation; not looked at by the worker */
         Hypervisor *hypervisor;
+        GPtrArray *links; /* of char *from, char *to in turn */
         GPtrArray *disks;
         char *directory, *commands, *runtime_directory;
         char *nvram_template;
-        DomainSpec spec; /* its strings are owned */
-        bool is_undone;  /* only removes */
+        DomainSpec spec;
+        MemoryFiles *memory; /* that it goes on from, or NULL */
+        DomainNic *nic;      /* that it boots with, or NULL */
+        bool must_not_boot;  /* where the memory cannot be loaded */
+        bool is_undone;      /* only removes */
+        /* Set by the worker. */
+        uint64_t overlay_usec;
+        DomainTiming timing;
+        Fault memory_fault; /* why it boots nevertheless */
 } Creation;
+
+void domain_spec_clear(DomainSpec *spec)
+{
+        g_free((char *) spec->id);
+        g_free((char *) spec->title);
+        g_free((char *) spec->blueprint);
+        g_free((DomainDisk *) spec->disks);
+        g_free((char *) spec->kernel);
+        g_free((char *) spec->initrd);
+        g_free((char *) spec->cmdline);
+        g_free((char *) spec->agent_socket);
+        g_free((char *) spec->console_log);
+        g_free((char *) spec->nvram);
+        *spec = (DomainSpec){0};
+}
 
 static void creation_free(gpointer data)
 {
         Creation *q = data;
 
+        g_clear_pointer(&q->links, g_ptr_array_unref);
         g_clear_pointer(&q->disks, g_ptr_array_unref);
         g_free(q->directory);
         g_free(q->commands);
         g_free(q->runtime_directory);
+        (void) network_nic_free(q->nic);
         g_free(q->nvram_template);
-        g_free((char *) q->spec.id);
-        g_free((char *) q->spec.title);
-        g_free((char *) q->spec.blueprint);
-        g_free((DomainDisk *) q->spec.disks);
-        g_free((char *) q->spec.kernel);
-        g_free((char *) q->spec.initrd);
-        g_free((char *) q->spec.cmdline);
-        g_free((char *) q->spec.agent_socket);
-        g_free((char *) q->spec.console_log);
-        g_free((char *) q->spec.nvram);
+        domain_spec_clear(&q->spec);
+        (void) memory_files_free(q->memory);
         g_free(q);
 }
 
@@ -76,8 +90,46 @@ static int copy_nvram(const Creation *q, Fault *f)
                            q->spec.qemu_gid, sha256, f);
 }
 
-static int make(const Creation *q, Fault *f)
+static int link_files(const GPtrArray *links, Fault *f)
 {
+        for (guint i = 0; i + 1 < links->len; i += 2) {
+                const char *from = links->pdata[i], *to = links->pdata[i + 1];
+                if (link(from, to) < 0)
+                        return fault_set_errno(f, FAULT_IO, errno, "cannot link '%s' to '%s'", from,
+                                               to);
+        }
+        return 0;
+}
+
+/* With a NIC in the machine, it does not run before that is there. */
+static int boot(Creation *q, Fault *f)
+{
+        q->spec.stays_paused = q->nic;
+        int r = hypervisor_create_domain(q->hypervisor, &q->spec, &q->timing, f);
+
+        return r < 0 || !q->nic ? r : network_start(q->hypervisor, q->spec.id, q->nic, f);
+}
+
+static int start(Creation *q, Fault *f)
+{
+        Fault why = {0};
+
+        if (!q->memory)
+                return boot(q, f);
+        q->spec.memory = &q->memory->memory;
+        int r = hypervisor_create_domain(q->hypervisor, &q->spec, &q->timing, &why);
+        q->spec.memory = NULL;
+        if (r >= 0)
+                return r;
+        if (q->must_not_boot || why.code == FAULT_HYPERVISOR_UNAVAILABLE)
+                return fault_set(f, why.code, "%s", why.message);
+        q->memory_fault = why;
+        return boot(q, f);
+}
+
+static int make(Creation *q, Fault *f)
+{
+        uint64_t begun = now_monotonic_usec();
         int r = make_directory(q->directory, 0710, 0, q->spec.qemu_gid, f);
 
         if (r == 0)
@@ -86,10 +138,13 @@ static int make(const Creation *q, Fault *f)
                 r = make_directory(q->runtime_directory, 0700, q->spec.qemu_uid, q->spec.qemu_gid,
                                    f);
         if (r == 0)
+                r = link_files(q->links, f);
+        if (r == 0)
                 r = layer_create(q->disks, q->spec.qemu_uid, q->spec.qemu_gid, f);
         if (r == 0)
                 r = copy_nvram(q, f);
-        return r < 0 ? r : hypervisor_create_domain(q->hypervisor, &q->spec, f);
+        q->overlay_usec = now_monotonic_usec() - begun;
+        return r < 0 ? r : start(q, f);
 }
 
 static int creation_run(void *request, Fault *f)
@@ -106,40 +161,104 @@ static int creation_run(void *request, Fault *f)
         return r;
 }
 
-static Creation *creation_new(Sandbox *s)
+void sandbox_fill_spec(const Sandbox *s, const GPtrArray *disks, DomainSpec *spec)
 {
         const Manager *m = s->manager;
         const TemplateRow *t = s->template->row;
+        const char *id = s->row->id.text;
+        g_autofree char *runtime_directory = sandbox_runtime_directory(m, id);
+
+        *spec = (DomainSpec){.id = g_strdup(id),
+                             .title = g_strdup(s->row->name),
+                             .blueprint = g_strdup(t->blueprint),
+                             .vcpus = s->row->vcpus,
+                             .memory_bytes = s->row->memory_bytes,
+                             .disks = layer_domain_disks(disks),
+                             .n_disks = disks->len,
+                             .kernel = g_strdup(t->kernel),
+                             .initrd = g_strdup(t->initrd),
+                             .cmdline = g_strdup(t->cmdline),
+                             .agent_socket =
+                                     g_build_filename(runtime_directory, "agent.sock", NULL),
+                             .console_log = sandbox_file(m, id, "console.log"),
+                             .nvram = t->nvram ? sandbox_file(m, id, "nvram") : NULL,
+                             .qemu_uid = m->qemu_uid,
+                             .qemu_gid = m->qemu_gid};
+}
+
+static Creation *creation_new(Sandbox *s)
+{
+        const Manager *m = s->manager;
         const char *id = s->row->id.text;
         Creation *q = g_new0(Creation, 1);
 
         *q = (Creation){.sandbox = s,
                         .hypervisor = m->hypervisor,
-                        .disks = layer_plan(s, s->row->layer, NULL),
+                        .links = g_ptr_array_new_with_free_func(g_free),
+                        .disks = layer_plan(s, s->row->layer, snapshot_head(s)),
                         .directory = sandbox_directory(m, id),
                         .commands = sandbox_file(m, id, "commands"),
                         .runtime_directory = sandbox_runtime_directory(m, id),
-                        .nvram_template = g_strdup(t->nvram)};
-        q->spec = (DomainSpec){.id = g_strdup(id),
-                               .title = g_strdup(s->row->name),
-                               .blueprint = g_strdup(t->blueprint),
-                               .vcpus = s->row->vcpus,
-                               .memory_bytes = s->row->memory_bytes,
-                               .disks = layer_domain_disks(q->disks),
-                               .n_disks = q->disks->len,
-                               .kernel = g_strdup(t->kernel),
-                               .initrd = g_strdup(t->initrd),
-                               .cmdline = g_strdup(t->cmdline),
-                               .agent_socket =
-                                       g_build_filename(q->runtime_directory, "agent.sock", NULL),
-                               .console_log = sandbox_file(m, id, "console.log"),
-                               .nvram = t->nvram ? sandbox_file(m, id, "nvram") : NULL,
-                               .qemu_uid = m->qemu_uid,
-                               .qemu_gid = m->qemu_gid};
+                        .nic = network_nic_new(s),
+                        .nvram_template = g_strdup(s->template->row->nvram)};
+        sandbox_fill_spec(s, q->disks, &q->spec);
         return q;
 }
 
+static void add_link(GPtrArray *links, char *from, char *to)
+{
+        g_ptr_array_add(links, from);
+        g_ptr_array_add(links, to);
+}
+
+/* The files of a point of `from`'s, which `to` has under the same names. */
+static void add_links(GPtrArray *links, const Snapshot *point, const Sandbox *to)
+{
+        const Manager *m = to->manager;
+        const char *from_id = point->sandbox->row->id.text, *to_id = to->row->id.text;
+        const GPtrArray *disks = to->template->row->disks;
+        unsigned layer = point->row->layer;
+
+        for (guint i = 0; i < disks->len; i++) {
+                const TemplateDiskRow *disk = disks->pdata[i];
+                add_link(links, sandbox_layer_path(m, from_id, layer, disk->target),
+                         sandbox_layer_path(m, to_id, layer, disk->target));
+        }
+        if (!point->row->memory_abi)
+                return;
+        MemoryFiles *old = memory_files_new(m, from_id, layer);
+        MemoryFiles *new = memory_files_new(m, to_id, layer);
+        add_link(links, g_strdup(old->ram), g_strdup(new->ram));
+        add_link(links, g_strdup(old->state), g_strdup(new->state));
+        add_link(links, g_strdup(old->xml), g_strdup(new->xml));
+        (void) memory_files_free(old);
+        (void) memory_files_free(new);
+}
+
 /* -- the loop's side ------------------------------------------------------------------------ */
+
+void sandbox_begin_timing(Sandbox *s, uint64_t begun_usec)
+{
+        static const char *const steps[_TIMING_STEP_MAX] = {
+                [TIMING_OVERLAY] = "overlay", [TIMING_RULES] = "rules",
+                [TIMING_DOMAIN] = "domain",   [TIMING_RESTORE] = "restore",
+                [TIMING_AGENT] = "agent",     [TIMING_IDENTITY] = "identity",
+                [TIMING_NETWORK] = "network",
+        };
+
+        for (TimingStep i = 0; i < _TIMING_STEP_MAX; i++)
+                s->timing[i] = (SandboxTiming){steps[i], 0};
+        s->step_usec = begun_usec;
+}
+
+void sandbox_time(Sandbox *s, TimingStep step)
+{
+        uint64_t now = now_monotonic_usec();
+
+        if (s->step_usec)
+                s->timing[step].usec = now - s->step_usec;
+        s->step_usec = now;
+}
 
 static void abandoned(void *request, int r, const Fault *f, void *userdata)
 {
@@ -184,210 +303,142 @@ void sandbox_abandon_creation(Sandbox *s, const Fault *why)
                               g_memdup2(why, sizeof *why));
 }
 
+static void set_started_from(Sandbox *s, const char *from)
+{
+        g_free(s->row->started_from);
+        s->row->started_from = g_strdup(from);
+}
+
 static void creation_done(void *request, int r, const Fault *f, void *userdata)
 {
         Creation *q = request;
         Sandbox *s = q->sandbox;
+        Snapshot *point = snapshot_by_id(s->manager, userdata);
 
-        (void) userdata;
+        g_free(userdata);
+        if (point)
+                point->readers--;
         if (r < 0 && s->state != SANDBOX_DESTROYING) {
                 sandbox_abandon_creation(s, f);
                 return;
         }
-        if (s->state != SANDBOX_DESTROYING)
+        if (s->state != SANDBOX_DESTROYING) {
+                bool is_copy = q->memory && !fault_is_set(&q->memory_fault);
+                if (q->memory && !is_copy)
+                        log_warning("sandbox '%s' boots, as its memory image cannot be used: %s",
+                                    s->row->name, q->memory_fault.message);
+                set_started_from(s, is_copy ? "memory" : "boot");
+                s->timing[TIMING_OVERLAY].usec = q->overlay_usec;
+                s->timing[TIMING_DOMAIN].usec = q->timing.define_usec + q->timing.start_usec;
+                s->timing[TIMING_RESTORE].usec = q->timing.restore_usec;
+                s->has_timing = true;
+                s->step_usec = now_monotonic_usec();
+                if (q->nic && !is_copy)
+                        network_is_started(s);
                 sandbox_domain_is_on(s);
+        }
         sandbox_end_operation(s);
 }
 
-/* -- what may be asked for ------------------------------------------------------------------ */
-
-static int check_size(const Manager *m, const SandboxRow *row, Fault *f)
+/* The points from `point` down, as rows of `row`'s sandbox; the oldest first. */
+static GPtrArray *copy_lineage(Manager *m, SandboxRow *row, Snapshot *point)
 {
-        if (row->vcpus > m->config->vcpus_max)
-                return fault_set(f, FAULT_INVALID_ARGUMENT, "%u vcpus are more than vcpus_max, %u",
-                                 row->vcpus, (unsigned) m->config->vcpus_max);
-        if (row->memory_bytes < MEMORY_MIN_BYTES ||
-            row->memory_bytes > m->config->memory_max_bytes) {
-                g_autofree char *most = size_format(m->config->memory_max_bytes);
-                return fault_set(f, FAULT_INVALID_ARGUMENT,
-                                 "memory has to be between 32M and memory_max, %s", most);
+        GPtrArray *rows = g_ptr_array_new();
+
+        for (Snapshot *p = point; p; p = snapshot_by_id(m, p->row->parent_id.text)) {
+                SnapshotRow *copy = snapshot_copy_row(p);
+                copy->sandbox_id = row->id;
+                if (rows->len > 0)
+                        ((SnapshotRow *) rows->pdata[0])->parent_id = copy->id;
+                g_ptr_array_insert(rows, 0, copy);
+                row->layer = MAX(row->layer, copy->layer + 1);
         }
-        if (row->memory_bytes % MEMORY_UNIT)
-                return fault_set(f, FAULT_INVALID_ARGUMENT, "memory has to be whole MiB");
-        return 0;
+        if (rows->len > 0)
+                row->head_snapshot_id = ((SnapshotRow *) rows->pdata[rows->len - 1])->id;
+        row->next_layer = row->layer + 1;
+        return rows;
 }
 
-static int check_labels(const char *text, Fault *f)
+static int put_rows(Store *store, const SandboxRow *row, const GPtrArray *lineage, Fault *f)
 {
-        g_autoptr(Json) labels = NULL;
-        int r = text ? json_parse(text, strlen(text), 2, &labels, f) : 0;
+        int r = store_begin(store, f);
 
-        if (r < 0 || !text)
-                return r;
-        if (json_object_object_length(labels) > LABELS_MAX)
-                return fault_set(f, FAULT_INVALID_ARGUMENT, "there are more than %d labels",
-                                 LABELS_MAX);
-        json_object_object_foreach(labels, key, value)
-        {
-                r = name_check("label", key, f);
-                if (r < 0)
-                        return r;
-                if (json_object_get_string_len(value) > LABEL_MAX)
-                        return fault_set(f, FAULT_INVALID_ARGUMENT,
-                                         "label '%s' is longer than %d bytes", key, LABEL_MAX);
-        }
-        return 0;
-}
-
-static int check_quota(const Manager *m, const Caller *caller, const char *name, Fault *f)
-{
-        unsigned own = 0;
-        GHashTableIter iter;
-        void *object;
-
-        g_hash_table_iter_init(&iter, m->objects[OBJECT_SANDBOX]);
-        while (g_hash_table_iter_next(&iter, NULL, &object)) {
-                const Sandbox *s = object;
-                if (s->row->owner_uid != caller->uid)
-                        continue;
-                own++;
-                if (name && g_str_equal(s->row->name, name))
-                        return fault_set(f, FAULT_EXISTS,
-                                         "sandbox '%s' exists already; destroy it first, or choose "
-                                         "another name",
-                                         name);
-        }
-        if (own >= m->config->sandboxes_per_owner_max)
-                return fault_set(
-                        f, FAULT_LIMITS_EXCEEDED,
-                        "you have %u sandboxes already (sandboxes_per_owner_max); destroy some",
-                        own);
-        if (g_hash_table_size(m->objects[OBJECT_SANDBOX]) >= m->config->sandboxes_max)
-                return fault_set(f, FAULT_LIMITS_EXCEEDED,
-                                 "this host has %u sandboxes already (sandboxes_max)",
-                                 (unsigned) m->config->sandboxes_max);
-        return 0;
-}
-
-static int check_spec(Manager *m, const Caller *caller, const SandboxSpec *spec, Fault *f)
-{
-        int r = manager_admits_work(m, f);
-
-        if (r == 0 && spec->name)
-                r = name_check("sandbox", spec->name, f);
-        if (r == 0 && spec->agent && strlen(spec->agent) > AGENT_NAME_MAX)
-                r = fault_set(f, FAULT_INVALID_ARGUMENT, "the agent's name is longer than %d bytes",
-                              AGENT_NAME_MAX);
-        if (r == 0 && spec->network && !g_str_equal(spec->network, "none"))
-                r = fault_set(f, FAULT_INVALID_ARGUMENT,
-                              "there is no network profile '%.60s'; there is: none", spec->network);
-        if (r == 0 && spec->ttl_usec > m->config->ttl_max_usec)
-                r = fault_set(f, FAULT_INVALID_ARGUMENT, "the time is longer than ttl_max");
         if (r == 0)
-                r = check_labels(spec->labels, f);
+                r = store_put_sandbox(store, row, f);
+        for (guint i = 0; r == 0 && i < lineage->len; i++)
+                r = store_put_snapshot(store, lineage->pdata[i], f);
         if (r == 0)
-                r = check_quota(m, caller, spec->name, f);
+                r = store_commit(store, f);
+        if (r < 0)
+                store_rollback(store);
         return r;
 }
 
-static int check_template(const Template *t, Fault *f)
+static void free_snapshot_row(gpointer row, gpointer userdata)
 {
-        if (t->is_busy)
-                return fault_set(f, FAULT_BUSY,
-                                 "template '%s' is not complete yet, or is being removed",
-                                 t->row->name);
-        return template_check_unchanged(t, f);
+        (void) userdata;
+        (void) snapshot_row_free(row);
 }
 
-static SandboxRow *new_row(const Caller *caller, const SandboxSpec *spec, const Template *t)
+static void add_lineage(Sandbox *s, const GPtrArray *lineage)
 {
-        const Config *c = t->manager->config;
-        uint64_t ttl = spec->ttl_usec ? spec->ttl_usec : c->ttl_default_usec;
-        uint64_t now = now_realtime_usec();
-        SandboxRow *row = g_new0(SandboxRow, 1);
-        Id id = id_new();
-
-        *row = (SandboxRow){.id = id,
-                            .name = g_strdup(spec->name ? spec->name : id.text),
-                            .agent = g_strdup(spec->agent ? spec->agent : ""),
-                            .owner_uid = caller->uid,
-                            .state = g_strdup(sandbox_state_to_string(SANDBOX_CREATING)),
-                            .reason = g_strdup(""),
-                            .template_id = t->row->id,
-                            .layer = 1,
-                            .next_layer = 2,
-                            .vcpus = spec->vcpus ? spec->vcpus : t->row->vcpus,
-                            .memory_bytes =
-                                    spec->memory_bytes ? spec->memory_bytes : t->row->memory_bytes,
-                            .boot_timeout_usec = spec->boot_timeout_usec ? spec->boot_timeout_usec
-                                                                         : c->boot_timeout_usec,
-                            .created_usec = now,
-                            .expires_usec = ttl >= USEC_INFINITY - now ? 0 : now + ttl,
-                            .network = g_strdup("none"),
-                            .labels = g_strdup(spec->labels ? spec->labels : "{}")};
-        return row;
+        for (guint i = 0; i < lineage->len; i++) {
+                Snapshot *copy = g_new0(Snapshot, 1);
+                *copy = (Snapshot){.manager = s->manager, .row = lineage->pdata[i], .sandbox = s};
+                snapshot_become_known(copy);
+        }
 }
 
-static Json *describe(const SandboxRow *row, const Template *t)
+int sandbox_make(Manager *m, SandboxRow *row, Template *t, Snapshot *point, bool boots,
+                 AuditEntry *entry, Sandbox **ret, Fault *f)
 {
-        Json *detail = json_object_new_object();
+        g_autoptr(SandboxRow) owned = row;
+        g_autoptr(GPtrArray) lineage = copy_lineage(m, row, point);
+        uint64_t begun = now_monotonic_usec();
+        Fault why = {0};
+        int r;
 
-        (void) json_object_object_add(detail, "name", json_object_new_string(row->name));
-        (void) json_object_object_add(detail, "template", json_object_new_string(t->row->name));
-        (void) json_object_object_add(detail, "template_sha256",
-                                      json_object_new_string(t->row->sha256));
-        (void) json_object_object_add(detail, "agent", json_object_new_string(row->agent));
-        (void) json_object_object_add(detail, "network", json_object_new_string(row->network));
-        (void) json_object_object_add(detail, "vcpus", json_object_new_int64(row->vcpus));
-        (void) json_object_object_add(detail, "memory_bytes",
-                                      json_object_new_uint64(row->memory_bytes));
-        return detail;
-}
-
-int sandbox_create(Manager *m, Caller *caller, const SandboxSpec *spec, Sandbox **ret, Fault *f)
-{
-        g_autoptr(SandboxRow) row = NULL;
-        AuditEntry *entry = NULL;
-        Template *t = NULL;
-        int r = check_spec(m, caller, spec, f);
-
-        if (r == 0)
-                r = manager_get_template(m, spec->template, &t, f);
-        if (r == 0)
-                r = check_template(t, f);
-        if (r < 0)
-                return r;
-        g_assert(t);
-        row = new_row(caller, spec, t);
-        r = check_size(m, row, f);
-        if (r == 0)
-                r = manager_has_room(m, f);
-        if (r == 0 && !hypervisor_is_connected(m->hypervisor))
-                r = fault_set(f, FAULT_HYPERVISOR_UNAVAILABLE,
-                              "libvirtd does not answer; is it running? systemctl status libvirtd");
-        if (r < 0)
-                return r;
-
-        g_autofree char *path = sandbox_bus_path(row->id.text);
-        r = audit_begin(m, caller, "sandbox.create", path, describe(row, t), &entry, f);
-        if (r < 0)
-                return r;
-        r = store_put_sandbox(m->store, row, f);
+        /* What it has from another is older than itself: see the restore. */
+        if (point)
+                row->created_usec = now_realtime_usec();
+        row->needs_identity = point;
+        r = put_rows(m->store, row, lineage, f);
         if (r < 0) {
+                g_ptr_array_foreach(lineage, free_snapshot_row, NULL);
                 (void) audit_end(entry, r, f);
                 return r;
         }
         Sandbox *s = g_new0(Sandbox, 1);
         *s = (Sandbox){.manager = m,
-                       .row = TAKE_PTR(row),
+                       .row = TAKE_PTR(owned),
                        .state = SANDBOX_CREATING,
                        .template = t,
+                       .renewal = point ? RENEW_IDENTITY : RENEW_NOTHING,
                        .create_entry = entry};
-        manager_add(m, OBJECT_SANDBOX, s->row->id.text, s);
+        sandbox_begin_timing(s, begun);
+        (void) g_hash_table_insert(m->objects[OBJECT_SANDBOX], s->row->id.text, s);
+        add_lineage(s, lineage);
+        sandbox_announce(s);
         sandbox_arm_ttl(s);
+        sandbox_touch(s);
         g_assert(sandbox_begin_operation(s, "created", NULL) == 0);
-        (void) workers_submit(m->workers, creation_run, creation_done, creation_new(s),
-                              creation_free, NULL);
         *ret = s;
+        /* Its rules are in the kernel before it is in libvirt. */
+        if (s->row->address_number && isolation_set(s, &why) < 0) {
+                sandbox_abandon_creation(s, &why);
+                return 0;
+        }
+        s->timing[TIMING_RULES].usec = s->row->address_number ? now_monotonic_usec() - begun : 0;
+        Creation *q = creation_new(s);
+        for (Snapshot *p = point; p; p = snapshot_by_id(m, p->row->parent_id.text))
+                add_links(q->links, p, s);
+        if (point && point->row->memory_abi && !boots) {
+                q->memory = memory_files_new(m, s->row->id.text, point->row->layer);
+                q->must_not_boot = !g_str_has_prefix(point->row->name, "@");
+        }
+        if (point)
+                point->readers++;
+        (void) workers_submit(m->workers, creation_run, creation_done, q, creation_free,
+                              g_strdup(point ? point->row->id.text : ""));
         return 0;
 }

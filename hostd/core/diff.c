@@ -11,17 +11,31 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* One side: the files of its chain, the top first. */
-typedef struct Side {
-        char *name;
+/* Bytes of a document that are always allowed. */
+#define SMALL_OUTPUT (UINT64_C(16) << 20)
+
+/* One disk at one point: the files of its chain, the top first. */
+typedef struct SideDisk {
+        char *target; /* "vda" */
         GPtrArray *paths;
         GArray *formats; /* of ImageFormat */
-        Id snapshot_id;  /* whose reader count is held, or empty */
+} SideDisk;
+
+typedef struct Side {
+        char *name;       /* of the point; NULL where there is but one */
+        GPtrArray *disks; /* of SideDisk */
+        Id snapshot_id;   /* whose reader count is held, or empty */
 } Side;
+
+typedef enum DiffKind { DIFF_COMPARE, DIFF_CONTENT, DIFF_ARCHIVE } DiffKind;
 
 typedef struct Diff {
         Manager *manager;
-        Side from, to;
+        DiffKind kind;
+        char *path;    /* of the file, but for DIFF_COMPARE */
+        bool contents; /* of what is compared */
+        uint64_t size_max;
+        Side from, to; /* the first without a name but for DIFF_COMPARE */
         Id hidden_id;
         Sandbox *held; /* whose operation is held, or NULL */
         int document_fd;
@@ -34,34 +48,42 @@ typedef struct Diff {
 
 /* What the worker sees. */
 typedef struct DiffRequest {
-        Diff *diff; /* its sides and document do not change while it runs */
-        const char *program;
+        Diff *diff; /* what it reads of it does not change while it runs */
         uint64_t deadline_usec;
-        uid_t uid;
-        gid_t gid;
 } DiffRequest;
+
+static void side_disk_free(gpointer data)
+{
+        SideDisk *disk = data;
+
+        g_free(disk->target);
+        g_ptr_array_unref(disk->paths);
+        g_array_unref(disk->formats);
+        g_free(disk);
+}
 
 static void side_done(Side *side)
 {
         g_free(side->name);
-        g_clear_pointer(&side->paths, g_ptr_array_unref);
-        g_clear_pointer(&side->formats, g_array_unref);
+        g_clear_pointer(&side->disks, g_ptr_array_unref);
 }
 
 static void diff_free(Diff *q)
 {
         side_done(&q->from);
         side_done(&q->to);
+        g_free(q->path);
         (void) close_fd(q->document_fd);
         g_free(q);
 }
 
 /* -- in a worker ---------------------------------------------------------------------------- */
 
-static int open_side(const Side *side, GArray *fds, GString *argument, Fault *f)
+static int open_disk(const SideDisk *disk, GArray *fds, GString *argument, Fault *f)
 {
-        for (guint i = 0; i < side->paths->len; i++) {
-                const char *path = side->paths->pdata[i];
+        g_string_append_printf(argument, "%s=", disk->target);
+        for (guint i = 0; i < disk->paths->len; i++) {
+                const char *path = disk->paths->pdata[i];
                 int fd = open(path, O_RDONLY | O_CLOEXEC);
                 if (fd < 0)
                         return fault_set_errno(f, FAULT_DIFF_FAILED, errno,
@@ -69,9 +91,67 @@ static int open_side(const Side *side, GArray *fds, GString *argument, Fault *f)
                 (void) g_array_append_val(fds, fd);
                 g_string_append_printf(
                         argument, "%s%u:%s", i ? "," : "", 3 + fds->len - 1,
-                        image_format_to_string(g_array_index(side->formats, ImageFormat, i)));
+                        image_format_to_string(g_array_index(disk->formats, ImageFormat, i)));
         }
         return 0;
+}
+
+static void add_argument(GPtrArray *argv, const char *text)
+{
+        g_ptr_array_add(argv, g_strdup(text));
+}
+
+/* `option` once for each disk, with the descriptors of its layers. */
+static int open_side(const Side *side, const char *option, GArray *fds, GPtrArray *argv, Fault *f)
+{
+        for (guint i = 0; side->disks && i < side->disks->len; i++) {
+                g_autoptr(GString) argument = g_string_new(NULL);
+
+                int r = open_disk(side->disks->pdata[i], fds, argument, f);
+                if (r < 0)
+                        return r;
+                add_argument(argv, option);
+                add_argument(argv, argument->str);
+        }
+        return 0;
+}
+
+static void add_kind(GPtrArray *argv, const Diff *q)
+{
+        switch (q->kind) {
+        case DIFF_COMPARE:
+                add_argument(argv, "--json");
+                if (q->contents)
+                        add_argument(argv, "--contents");
+                add_argument(argv, "--from-name");
+                add_argument(argv, q->from.name);
+                break;
+        case DIFF_CONTENT:
+                add_argument(argv, "--cat");
+                add_argument(argv, q->path);
+                break;
+        case DIFF_ARCHIVE:
+                add_argument(argv, "--extract");
+                add_argument(argv, q->path);
+                break;
+        }
+        add_argument(argv, "--to-name");
+        add_argument(argv, q->to.name);
+}
+
+/* What fluid-diff says of the path, by its exit status; else the diff failed. */
+static FaultCode code_of(int status, FaultCode code)
+{
+        switch (status) {
+        case 2:
+                return FAULT_INVALID_ARGUMENT;
+        case 4:
+                return FAULT_NOT_FOUND;
+        case 5:
+                return FAULT_LIMITS_EXCEEDED;
+        default:
+                return code == FAULT_IO ? FAULT_DIFF_FAILED : code;
+        }
 }
 
 static void close_one(gpointer data)
@@ -83,31 +163,31 @@ static int diff_run(void *request, Fault *f)
 {
         DiffRequest *q = request;
         g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
-        g_autoptr(GString) old = g_string_new(NULL), new = g_string_new(NULL);
+        g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
+        g_autofree char *size_max = g_strdup_printf("%" G_GUINT64_FORMAT, q->diff->size_max);
+        int status = 0;
         Fault why = {0};
-        int r;
 
         g_array_set_clear_func(fds, close_one);
-        r = open_side(&q->diff->from, fds, old, f);
+        add_argument(argv, "fluid-diff");
+        add_kind(argv, q->diff);
+        add_argument(argv, "--max-output");
+        add_argument(argv, size_max);
+        int r = open_side(&q->diff->from, "--old", fds, argv, f);
         if (r == 0)
-                r = open_side(&q->diff->to, fds, new, f);
+                r = open_side(&q->diff->to, "--new", fds, argv, f);
         if (r < 0)
                 return r;
-        const char *const argv[] = {
-                q->program,  "--json",         "--from-name", q->diff->from.name,
-                "--to-name", q->diff->to.name, "--old",       old->str,
-                "--new",     new->str,         NULL};
-        ChildSpec spec = {.argv = argv,
+        g_ptr_array_add(argv, NULL);
+        ChildSpec spec = {.unit = "fluid-diff",
+                          .argv = (const char *const *) argv->pdata,
                           .deadline_usec = q->deadline_usec,
                           .stdout_fd = q->diff->document_fd,
                           .fds = (const int *) (const void *) fds->data,
                           .n_fds = fds->len,
-                          .uid = q->uid,
-                          .gid = q->gid};
+                          .ret_status = &status};
         r = child_run(&spec, &why);
-        if (r == 0)
-                return 0;
-        return fault_set(f, why.code == FAULT_IO ? FAULT_DIFF_FAILED : why.code, "%s", why.message);
+        return r < 0 ? fault_set(f, code_of(status, why.code), "%s", why.message) : 0;
 }
 
 /* -- the loop's side ------------------------------------------------------------------------ */
@@ -167,43 +247,49 @@ static void compare(Diff *q)
         const Manager *m = q->manager;
         DiffRequest *request = g_new0(DiffRequest, 1);
 
-        *request = (DiffRequest){.diff = q,
-                                 .program = m->config->diff_program,
-                                 .deadline_usec = m->config->diff_timeout_usec,
-                                 .uid = m->diff_uid,
-                                 .gid = m->diff_gid};
+        *request = (DiffRequest){.diff = q, .deadline_usec = m->config->diff_timeout_usec};
         (void) workers_submit(m->workers, diff_run, compared, request, g_free, q);
 }
 
-static void add_layer(Side *side, char *path, ImageFormat format)
+static void add_layer(SideDisk *disk, char *path, ImageFormat format)
 {
-        g_ptr_array_add(side->paths, path);
-        (void) g_array_append_val(side->formats, format);
+        g_ptr_array_add(disk->paths, path);
+        (void) g_array_append_val(disk->formats, format);
 }
 
-/* The chain from `snapshot` down, with `layer` (0: none) on top; the first disk, which is what
- * boots. */
-static void fill_side(Side *side, const Sandbox *s, unsigned layer, const Snapshot *snapshot)
+/* The chain of one disk from `snapshot` down, with `layer` (0: none) on top. */
+static SideDisk *new_disk(const Sandbox *s, const TemplateDiskRow *base, unsigned layer,
+                          const Snapshot *snapshot)
 {
-        const TemplateDiskRow *base = s->template->row->disks->pdata[0];
         const char *id = s->row->id.text;
+        SideDisk *disk = g_new(SideDisk, 1);
 
-        side->paths = g_ptr_array_new_with_free_func(g_free);
-        side->formats = g_array_new(FALSE, FALSE, sizeof(ImageFormat));
+        *disk = (SideDisk){g_strdup(base->target), g_ptr_array_new_with_free_func(g_free),
+                           g_array_new(FALSE, FALSE, sizeof(ImageFormat))};
         if (layer)
-                add_layer(side, sandbox_layer_path(s->manager, id, layer, base->target),
+                add_layer(disk, sandbox_layer_path(s->manager, id, layer, base->target),
                           IMAGE_QCOW2);
         for (; snapshot; snapshot = snapshot_by_id(s->manager, snapshot->row->parent_id.text))
-                add_layer(side,
+                add_layer(disk,
                           sandbox_layer_path(s->manager, id, snapshot->row->layer, base->target),
                           IMAGE_QCOW2);
-        add_layer(side, g_strdup(base->path),
+        add_layer(disk, g_strdup(base->path),
                   g_str_equal(base->format, "raw") ? IMAGE_RAW : IMAGE_QCOW2);
+        return disk;
+}
+
+static void fill_side(Side *side, const Sandbox *s, unsigned layer, const Snapshot *snapshot)
+{
+        const GPtrArray *disks = s->template->row->disks;
+
+        side->disks = g_ptr_array_new_with_free_func(side_disk_free);
+        for (guint i = 0; i < disks->len; i++)
+                g_ptr_array_add(side->disks, new_disk(s, disks->pdata[i], layer, snapshot));
 }
 
 static bool is_now(const Side *side)
 {
-        return g_str_equal(side->name, POINT_NOW);
+        return side->name && g_str_equal(side->name, POINT_NOW);
 }
 
 /* A point that does not move. */
@@ -211,7 +297,7 @@ static int fill_point(Side *side, const Sandbox *s, Fault *f)
 {
         Snapshot *snapshot = NULL;
 
-        if (is_now(side))
+        if (!side->name || is_now(side))
                 return 0;
         if (!g_str_equal(side->name, POINT_TEMPLATE)) {
                 snapshot = snapshot_find(s, side->name);
@@ -274,40 +360,21 @@ static int begin(Diff *q, Sandbox *s, Fault *f)
         return 0;
 }
 
-static Json *points_detail(const char *from, const char *to)
+static void add_detail(Json *detail, const char *key, const char *text)
 {
-        Json *detail = json_object_new_object();
-
-        (void) json_object_object_add(detail, "from", json_object_new_string(from));
-        (void) json_object_object_add(detail, "to", json_object_new_string(to));
-        return detail;
+        if (text)
+                (void) json_object_object_add(detail, key, json_object_new_string(text));
 }
 
-int diff_start(Sandbox *s, Caller *caller, const char *from, const char *to, DiffDone done,
-               void *userdata, Fault *f)
+/* `q` has what was asked for, and becomes this function's. */
+static int start(Diff *q, Sandbox *s, Caller *caller, const char *action, Json *detail, Fault *f)
 {
         g_autofree char *path = sandbox_bus_path(s->row->id.text);
         Manager *m = s->manager;
-        int r = manager_admits_work(m, f);
 
-        if (r < 0)
-                return r;
-        if (s->state != SANDBOX_READY && s->state != SANDBOX_STARTING &&
-            s->state != SANDBOX_STOPPED && s->state != SANDBOX_FAILED)
-                return fault_set(f, FAULT_WRONG_STATE, "sandbox '%s' is %s: no diff now",
-                                 s->row->name, sandbox_state_to_string(s->state));
-        autofd document = open(m->config->state_directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-        if (document < 0)
-                return fault_set_errno(f, FAULT_IO, errno, "cannot make a file for the document");
-        Diff *q = g_new0(Diff, 1);
-        *q = (Diff){.manager = m,
-                    .from.name = g_strdup(from),
-                    .to.name = g_strdup(to),
-                    .document_fd = TAKE_FD(document),
-                    .done = done,
-                    .userdata = userdata};
+        sandbox_touch(s);
         manager_begin_operation(m);
-        r = audit_begin(m, caller, "sandbox.diff", path, points_detail(from, to), &q->entry, f);
+        int r = audit_begin(m, caller, action, path, detail, &q->entry, f);
         if (r == 0)
                 r = begin(q, s, f);
         if (r < 0) {
@@ -320,4 +387,96 @@ int diff_start(Sandbox *s, Caller *caller, const char *from, const char *to, Dif
                 diff_free(q);
         }
         return r;
+}
+
+/* What is written stays within the host's limit, and leaves its floor alone unless it is small: to
+ * see what fills the disk must not need room on it. */
+static int size_limit(Manager *m, uint64_t wanted, uint64_t *ret, Fault *f)
+{
+        uint64_t most = m->config->diff_output_max_bytes, free_bytes = 0;
+
+        if (wanted > most) {
+                g_autofree char *limit = size_format(most);
+
+                return fault_set(f, FAULT_LIMITS_EXCEEDED,
+                                 "size_max is at most the host's diff_output_max, %s", limit);
+        }
+        int r = disk_free_bytes(m->config->state_directory, &free_bytes, f);
+        if (r < 0)
+                return r;
+        uint64_t room = free_bytes - MIN(free_bytes, m->config->disk_floor_bytes);
+        *ret = MIN(wanted ? wanted : most, MAX(room, SMALL_OUTPUT));
+        return 0;
+}
+
+static int prepare(Sandbox *s, const Diff *asked, Diff **ret, Fault *f)
+{
+        Manager *m = s->manager;
+        int r = manager_admits_work(m, f);
+        uint64_t size_max = 0;
+
+        if (r < 0)
+                return r;
+        if (s->state != SANDBOX_READY && s->state != SANDBOX_STARTING &&
+            s->state != SANDBOX_STOPPED && s->state != SANDBOX_FAILED)
+                return fault_set(f, FAULT_WRONG_STATE,
+                                 "sandbox '%s' is %s: its disks cannot be read now", s->row->name,
+                                 sandbox_state_to_string(s->state));
+        r = size_limit(m, asked->size_max, &size_max, f);
+        if (r < 0)
+                return r;
+        autofd document = open(m->config->state_directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        if (document < 0)
+                return fault_set_errno(f, FAULT_IO, errno, "cannot make a file for the document");
+        *ret = g_memdup2(asked, sizeof(*asked));
+        (*ret)->manager = m;
+        (*ret)->size_max = size_max;
+        (*ret)->document_fd = TAKE_FD(document);
+        return 0;
+}
+
+int diff_start(Sandbox *s, Caller *caller, const DiffSpec *spec, DiffDone done, void *userdata,
+               Fault *f)
+{
+        const Diff asked = {.kind = DIFF_COMPARE,
+                            .contents = spec->contents,
+                            .done = done,
+                            .userdata = userdata};
+        Diff *q;
+
+        int r = prepare(s, &asked, &q, f);
+        if (r < 0)
+                return r;
+        q->from.name = g_strdup(spec->from);
+        q->to.name = g_strdup(spec->to);
+        Json *detail = json_object_new_object();
+        add_detail(detail, "from", spec->from);
+        add_detail(detail, "to", spec->to);
+        if (spec->contents)
+                (void) json_object_object_add(detail, "contents", json_object_new_boolean(true));
+        return start(q, s, caller, "sandbox.diff", detail, f);
+}
+
+int file_at_start(Sandbox *s, Caller *caller, const FileAtSpec *spec, DiffDone done, void *userdata,
+                  Fault *f)
+{
+        const Diff asked = {.kind = spec->is_archive ? DIFF_ARCHIVE : DIFF_CONTENT,
+                            .size_max = spec->size_max,
+                            .done = done,
+                            .userdata = userdata};
+        Diff *q;
+
+        if (spec->path[0] != '/')
+                return fault_set(f, FAULT_INVALID_ARGUMENT, "'%.200s' is not an absolute path",
+                                 spec->path);
+        int r = prepare(s, &asked, &q, f);
+        if (r < 0)
+                return r;
+        q->path = g_strdup(spec->path);
+        q->to.name = g_strdup(spec->point);
+        Json *detail = json_object_new_object();
+        add_detail(detail, "path", spec->path);
+        add_detail(detail, "point", spec->point);
+        return start(q, s, caller, spec->is_archive ? "file.extract_at" : "file.read_at", detail,
+                     f);
 }

@@ -81,6 +81,34 @@ static bool is_used(const Sandbox *s, const GPtrArray *snapshots, unsigned layer
         return false;
 }
 
+static bool is_image_used(const GPtrArray *snapshots, unsigned layer)
+{
+        for (guint i = 0; i < snapshots->len; i++) {
+                const SnapshotRow *row = ((Snapshot *) snapshots->pdata[i])->row;
+                if (row->layer == layer && row->memory_abi)
+                        return true;
+        }
+        return false;
+}
+
+/* A file that no row speaks of; console, variables and what else is no layer's stays. */
+static bool is_left_over(const Sandbox *s, const GPtrArray *snapshots, const char *name)
+{
+        static const char *const suffixes[] = {".ram", ".state", ".xml"};
+        unsigned layer = layer_number(name);
+
+        if (layer)
+                return !is_used(s, snapshots, layer);
+        if (g_str_has_prefix(name, "bake") || g_str_has_prefix(name, MEMORY_CUT "."))
+                return true;
+        if (g_str_has_prefix(name, MEMORY_PAUSED "."))
+                return !s->row->paused_usec;
+        for (size_t i = 0; i < G_N_ELEMENTS(suffixes); i++)
+                if (g_str_has_suffix(name, suffixes[i]) && sscanf(name, "%9u.", &layer) == 1)
+                        return !is_image_used(snapshots, layer);
+        return false;
+}
+
 void layer_remove_unused(const Sandbox *s)
 {
         g_autofree char *directory = sandbox_directory(s->manager, s->row->id.text);
@@ -89,8 +117,7 @@ void layer_remove_unused(const Sandbox *s)
 
         for (const char *name; files && (name = g_dir_read_name(files));) {
                 g_autofree char *path = g_build_filename(directory, name, NULL);
-                unsigned layer = layer_number(name);
-                if (layer && !is_used(s, snapshots, layer))
+                if (is_left_over(s, snapshots, name))
                         (void) unlink(path);
         }
 }

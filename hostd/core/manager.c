@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/internal.h"
+#include "core/isolation.h"
 
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/quantity.h"
+#include "loop/child.h"
 
 #include <grp.h>
 #include <pwd.h>
@@ -45,6 +47,8 @@ static uint64_t created_usec(ObjectKind kind, const void *object)
                 return ((const Snapshot *) object)->row->created_usec;
         case OBJECT_COMMAND:
                 return command_row(object)->started_usec;
+        case OBJECT_APPROVAL:
+                return approval_row(object)->created_usec;
         case _OBJECT_KIND_MAX:
                 break;
         }
@@ -85,6 +89,8 @@ static bool is_visible(const Caller *caller, ObjectKind kind, const void *object
                        sandbox_is_visible(((const Snapshot *) object)->sandbox, caller);
         case OBJECT_COMMAND:
                 return sandbox_is_visible(command_sandbox(object), caller);
+        case OBJECT_APPROVAL:
+                return approval_is_visible(object, caller);
         case _OBJECT_KIND_MAX:
                 break;
         }
@@ -116,6 +122,11 @@ Snapshot *manager_find_snapshot(Manager *m, const Caller *caller, const char *id
 Command *manager_find_command(Manager *m, const Caller *caller, const char *id)
 {
         return find(m, caller, OBJECT_COMMAND, id);
+}
+
+Approval *manager_find_approval(Manager *m, const Caller *caller, const char *id)
+{
+        return find(m, caller, OBJECT_APPROVAL, id);
 }
 
 int manager_get_template(Manager *m, const char *name, Template **ret, Fault *f)
@@ -204,14 +215,59 @@ Capacity manager_capacity(const Manager *m)
         g_hash_table_iter_init(&iter, m->objects[OBJECT_SANDBOX]);
         while (g_hash_table_iter_next(&iter, NULL, &object)) {
                 const Sandbox *s = object;
-                c.sandboxes++;
-                if (!sandbox_is_on(s))
+                c.sandboxes += !sandbox_is_hidden(s);
+                if (!sandbox_holds_memory(s))
                         continue;
                 c.vcpus_used += s->row->vcpus;
                 c.memory_used_bytes += s->row->memory_bytes;
         }
         (void) disk_free_bytes(m->config->state_directory, &c.disk_free_bytes, NULL);
         return c;
+}
+
+static uint64_t directory_bytes(const char *path)
+{
+        g_autoptr(GDir) files = g_dir_open(path, 0, NULL);
+        uint64_t bytes = 0;
+
+        for (const char *name; files && (name = g_dir_read_name(files));) {
+                g_autofree char *file = g_build_filename(path, name, NULL);
+                struct stat st;
+                /* What others have a link to is not this one's alone. */
+                if (stat(file, &st) == 0 && S_ISREG(st.st_mode))
+                        bytes += (uint64_t) st.st_blocks * 512 / MAX(st.st_nlink, 1);
+        }
+        return bytes;
+}
+
+int manager_check_owner(const Manager *m, uint32_t uid, uint64_t more_bytes, Fault *f)
+{
+        uint64_t memory_bytes = more_bytes, disk_bytes = 0;
+        GHashTableIter iter;
+        void *object;
+
+        g_hash_table_iter_init(&iter, m->objects[OBJECT_SANDBOX]);
+        while (g_hash_table_iter_next(&iter, NULL, &object)) {
+                const Sandbox *s = object;
+                g_autofree char *directory = sandbox_directory(m, s->row->id.text);
+                if (s->row->owner_uid != uid || sandbox_is_hidden(s))
+                        continue;
+                memory_bytes += sandbox_holds_memory(s) ? s->row->memory_bytes : 0;
+                disk_bytes += directory_bytes(directory);
+        }
+        g_autofree char *memory = size_format(m->config->memory_per_owner_max_bytes);
+        if (more_bytes && memory_bytes > m->config->memory_per_owner_max_bytes)
+                return fault_set(f, FAULT_LIMITS_EXCEEDED,
+                                 "your running sandboxes would have more memory than "
+                                 "memory_per_owner_max, %s: stop or destroy some",
+                                 memory);
+        g_autofree char *disk = size_format(m->config->disk_per_owner_max_bytes);
+        if (disk_bytes > m->config->disk_per_owner_max_bytes)
+                return fault_set(f, FAULT_LIMITS_EXCEEDED,
+                                 "your sandboxes use more disk than disk_per_owner_max, %s: delete "
+                                 "snapshots or destroy some",
+                                 disk);
+        return 0;
 }
 
 int manager_has_room(const Manager *m, Fault *f)
@@ -303,10 +359,14 @@ void manager_reload(Manager *m, Config *config)
 {
         keep(&config->state_directory, m->config->state_directory);
         keep(&config->runtime_directory, m->config->runtime_directory);
-        keep(&config->diff_program, m->config->diff_program);
+        keep(&config->network_range, m->config->network_range);
+        keep(&config->network_name, m->config->network_name);
+        keep(&config->network_bridge, m->config->network_bridge);
+        config->network_leases = m->config->network_leases;
         /* Worker requests point into the old one. */
         g_ptr_array_add(m->old_configs, m->config);
         m->config = config;
+        isolation_reload(m);
         log_info("the configuration was read again");
 }
 
@@ -317,6 +377,54 @@ void manager_set_observer(Manager *m, const ManagerObserver *observer, void *use
 }
 
 /* -- the hypervisor's news ------------------------------------------------------------------ */
+
+typedef struct AbiRequest {
+        Manager *manager;
+        char *abi;
+} AbiRequest;
+
+static void abi_request_free(gpointer data)
+{
+        AbiRequest *q = data;
+
+        g_free(q->abi);
+        g_free(q);
+}
+
+static int abi_run(void *request, Fault *f)
+{
+        AbiRequest *q = request;
+
+        return hypervisor_memory_abi(q->manager->hypervisor, &q->abi, f);
+}
+
+static void abi_done(void *request, int r, const Fault *f, void *userdata)
+{
+        AbiRequest *q = request;
+        Manager *m = q->manager;
+
+        (void) userdata;
+        if (r < 0) {
+                log_warning("it is not known which memory images this host can load: %s",
+                            f->message);
+                return;
+        }
+        g_free(m->memory_abi);
+        m->memory_abi = g_steal_pointer(&q->abi);
+        log_debug("memory images are made with %s", m->memory_abi);
+        warm_reconcile(m);
+}
+
+/* QEMU and libvirt may be other ones than before. */
+static void look_at_host(Manager *m)
+{
+        AbiRequest *q = g_new0(AbiRequest, 1);
+
+        q->manager = m;
+        (void) workers_submit(m->workers, abi_run, abi_done, q, abi_request_free, NULL);
+        reconcile_orphans(m);
+        isolation_connected(m);
+}
 
 static void on_connected(bool is_connected, void *userdata)
 {
@@ -332,6 +440,8 @@ static void on_connected(bool is_connected, void *userdata)
                          s->state != SANDBOX_FAILED)
                         sandbox_set_state(s, SANDBOX_UNKNOWN, "libvirtd does not answer");
         }
+        if (is_connected)
+                look_at_host(m);
         if (m->observer)
                 m->observer->state_changed(m->observer_userdata);
 }
@@ -346,7 +456,17 @@ static void on_domain(const char *sandbox_id, DomainState state, void *userdata)
                 sandbox_probe(s);
 }
 
-static const HypervisorObserver hypervisor_observer = {on_connected, on_domain};
+static void on_devices(const char *sandbox_id, void *userdata)
+{
+        Manager *m = userdata;
+        Sandbox *s = g_hash_table_lookup(m->objects[OBJECT_SANDBOX], sandbox_id);
+
+        if (s)
+                network_check_devices(s);
+}
+
+static const HypervisorObserver hypervisor_observer = {
+        .connected = on_connected, .domain = on_domain, .devices = on_devices};
 
 /* -- foreign domains ------------------------------------------------------------------------ */
 
@@ -368,8 +488,8 @@ static const char *domain_state_to_string(DomainState state)
 {
         static const char *const names[_DOMAIN_STATE_MAX] = {
                 [DOMAIN_ABSENT] = "absent",   [DOMAIN_SHUT_OFF] = "shut-off",
-                [DOMAIN_PAUSED] = "paused",   [DOMAIN_RUNNING] = "running",
-                [DOMAIN_CRASHED] = "crashed",
+                [DOMAIN_LOADING] = "paused",  [DOMAIN_PAUSED] = "paused",
+                [DOMAIN_RUNNING] = "running", [DOMAIN_CRASHED] = "crashed",
         };
 
         return names[state];
@@ -413,34 +533,21 @@ int manager_list_domains(Manager *m, ManagerDomainsDone done, void *userdata, Fa
 
 /* -- beginning and end ---------------------------------------------------------------------- */
 
-static int find_user(const char *key, const char *name, uid_t *ret_uid, gid_t *ret_gid, Fault *f)
+static int find_users(Manager *m, Fault *f)
 {
-        const struct passwd *user = getpwnam(name);
+        const struct passwd *user = getpwnam(m->config->qemu_user);
+        const struct group *group = getgrnam(m->config->qemu_group);
 
         if (!user)
                 return fault_set(f, FAULT_NOT_FOUND,
-                                 "there is no user '%s' (%s in fluid.conf); "
-                                 "systemd-sysusers and the libvirt packages make them",
-                                 name, key);
-        *ret_uid = user->pw_uid;
-        *ret_gid = user->pw_gid;
-        return 0;
-}
-
-static int find_users(Manager *m, Fault *f)
-{
-        const struct group *group;
-        int r = find_user("qemu_user", m->config->qemu_user, &m->qemu_uid, &m->qemu_gid, f);
-
-        if (r == 0)
-                r = find_user("diff_user", m->config->diff_user, &m->diff_uid, &m->diff_gid, f);
-        if (r < 0)
-                return r;
-        group = getgrnam(m->config->qemu_group);
+                                 "there is no user '%s' (qemu_user in fluid.conf); the libvirt "
+                                 "packages make it",
+                                 m->config->qemu_user);
         if (!group)
                 return fault_set(f, FAULT_NOT_FOUND,
                                  "there is no group '%s' (qemu_group in fluid.conf)",
                                  m->config->qemu_group);
+        m->qemu_uid = user->pw_uid;
         m->qemu_gid = group->gr_gid;
         return 0;
 }
@@ -470,7 +577,9 @@ static int open_store(Manager *m, Fault *f)
                 r = sandbox_load_all(m, f);
         if (r == 0)
                 r = snapshot_load_all(m, f);
-        return r < 0 ? r : command_load_all(m, f);
+        if (r == 0)
+                r = command_load_all(m, f);
+        return r < 0 ? r : approval_load_all(m, f);
 }
 
 int manager_new(sd_event *event, Config *config, Manager **ret, Fault *f)
@@ -483,6 +592,7 @@ int manager_new(sd_event *event, Config *config, Manager **ret, Fault *f)
         m->old_configs = g_ptr_array_new();
         for (ObjectKind kind = 0; kind < _OBJECT_KIND_MAX; kind++)
                 m->objects[kind] = g_hash_table_new(g_str_hash, g_str_equal);
+        child_set_directory(config->runtime_directory);
         r = find_users(m, f);
         if (r == 0)
                 r = make_directories(m, f);
@@ -490,6 +600,8 @@ int manager_new(sd_event *event, Config *config, Manager **ret, Fault *f)
                 r = workers_new(event, (unsigned) config->worker_threads, &m->workers, f);
         if (r == 0)
                 r = open_store(m, f);
+        if (r == 0)
+                r = isolation_new(m, f);
         if (r == 0)
                 r = hypervisor_new(event, config->libvirt_uri, config->virt_type,
                                    &hypervisor_observer, m, &m->hypervisor, f);
@@ -506,6 +618,11 @@ static void free_all(Manager *m, ObjectKind kind, void (*free_object)(void *obje
         g_hash_table_remove_all(m->objects[kind]);
         for (guint i = 0; i < list->len; i++)
                 free_object(list->pdata[i]);
+}
+
+static void free_approval(void *object)
+{
+        (void) approval_free(object);
 }
 
 static void free_command(void *object)
@@ -541,16 +658,21 @@ Manager *manager_free(Manager *m)
                 s->agent = agent_free(s->agent);
         }
         m->workers = workers_free(m->workers);
+        free_all(m, OBJECT_APPROVAL, free_approval);
         free_all(m, OBJECT_COMMAND, free_command);
         free_all(m, OBJECT_SNAPSHOT, free_snapshot);
         free_all(m, OBJECT_SANDBOX, free_sandbox);
         free_all(m, OBJECT_TEMPLATE, free_template);
+        isolation_free(m);
         m->hypervisor = hypervisor_free(m->hypervisor);
         m->store = store_free(m->store);
         for (ObjectKind kind = 0; kind < _OBJECT_KIND_MAX; kind++)
                 g_clear_pointer(&m->objects[kind], g_hash_table_unref);
         m->drain_timer = sd_event_source_disable_unref(m->drain_timer);
         m->drain_check = sd_event_source_disable_unref(m->drain_check);
+        m->approval_timer = sd_event_source_disable_unref(m->approval_timer);
+        g_queue_clear_full(&m->notifications, g_free);
+        g_free(m->memory_abi);
         (void) config_free(m->config);
         for (guint i = 0; i < m->old_configs->len; i++)
                 (void) config_free(m->old_configs->pdata[i]);

@@ -19,12 +19,14 @@ typedef struct Template Template;
 typedef struct Sandbox Sandbox;
 typedef struct Snapshot Snapshot;
 typedef struct Command Command;
+typedef struct Approval Approval;
 
 typedef enum ObjectKind {
         OBJECT_TEMPLATE,
         OBJECT_SANDBOX,
         OBJECT_SNAPSHOT,
         OBJECT_COMMAND,
+        OBJECT_APPROVAL,
         _OBJECT_KIND_MAX,
 } ObjectKind;
 
@@ -70,6 +72,7 @@ Template *manager_find_template(Manager *m, const char *id);
 Sandbox *manager_find_sandbox(Manager *m, const Caller *caller, const char *id);
 Snapshot *manager_find_snapshot(Manager *m, const Caller *caller, const char *id);
 Command *manager_find_command(Manager *m, const Caller *caller, const char *id);
+Approval *manager_find_approval(Manager *m, const Caller *caller, const char *id);
 
 /* By name or id: FAULT_NOT_FOUND. A caller's own sandboxes come first; an admin's name that several
  * owners use is FAULT_INVALID_ARGUMENT: use the id. */

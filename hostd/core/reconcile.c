@@ -8,12 +8,14 @@
 
 #include "core/internal.h"
 
+#include "base/file.h"
 #include "base/log.h"
 
 typedef struct Comparison {
         Sandbox *sandbox; /* kept alive by its operation; not looked at by the worker */
         Hypervisor *hypervisor;
         Id id;
+        bool is_paused; /* on purpose */
         DomainState state;
         unsigned layer; /* 0: not one of ours */
 } Comparison;
@@ -26,6 +28,17 @@ static int comparison_run(void *request, Fault *f)
         int r = hypervisor_domain_state(q->hypervisor, q->id.text, &q->state, f);
 
         if (r < 0 || q->state == DOMAIN_ABSENT)
+                return r;
+        /* Whoever had stopped its CPUs for a moment is gone. */
+        if (q->state == DOMAIN_PAUSED && !q->is_paused &&
+            !network_has_foreign(q->hypervisor, q->id.text))
+                (void) hypervisor_resume_domain(q->hypervisor, q->id.text, NULL);
+        /* A resume from disk that had not got to its end: the memory is on disk still. */
+        if (q->state == DOMAIN_LOADING && q->is_paused) {
+                r = hypervisor_stop_domain(q->hypervisor, q->id.text, f);
+                q->state = DOMAIN_SHUT_OFF;
+        }
+        if (r < 0)
                 return r;
         r = hypervisor_domain_disks(q->hypervisor, q->id.text, &disks, &n, f);
         if (r == 0 && n > 0)
@@ -47,7 +60,7 @@ static void ended(int r, const Fault *f, void *userdata)
 
 static bool is_on(DomainState state)
 {
-        return state == DOMAIN_RUNNING || state == DOMAIN_PAUSED;
+        return state == DOMAIN_RUNNING || state == DOMAIN_PAUSED || state == DOMAIN_LOADING;
 }
 
 /* Which layer the domain writes to tells how far a cut or a merge had got. */
@@ -62,6 +75,18 @@ static int settle(Sandbox *s, unsigned layer, Fault *f)
         return r;
 }
 
+/* A restore always goes to a layer with a higher number. One that has got to that, and no further,
+ * is begun again, too: nothing has run on it yet. */
+static bool is_restore_unfinished(const Sandbox *s, const Comparison *q)
+{
+        if (q->layer && q->layer < s->row->layer)
+                return true;
+        if (q->state == DOMAIN_LOADING)
+                return !s->row->paused_usec;
+        return q->state == DOMAIN_SHUT_OFF && g_str_equal(s->row->state, "starting") &&
+               g_str_equal(s->row->reason, REASON_RESTORING);
+}
+
 /* Returns true if something goes on that will end the operation. */
 static bool put_right(Sandbox *s, const Comparison *q)
 {
@@ -73,8 +98,7 @@ static bool put_right(Sandbox *s, const Comparison *q)
                 sandbox_follow(s, q->state);
                 return false;
         }
-        /* A restore always goes to a layer with a higher number. */
-        if (q->layer && q->layer < s->row->layer) {
+        if (is_restore_unfinished(s, q)) {
                 log_info("a restore of sandbox '%s' is finished", s->row->name);
                 restore_finish(s, q->layer,
                                is_on(q->state) || g_str_equal(s->row->state, "starting"), ended, s);
@@ -91,6 +115,9 @@ static bool put_right(Sandbox *s, const Comparison *q)
         restore_drop_unused(s);
         layer_remove_unused(s);
         command_remove_unused(s);
+        /* What is plugged in is not told while libvirtd is away. */
+        if (is_on(q->state) && (s->agent || s->row->paused_usec))
+                network_check_devices(s);
         sandbox_follow(s, q->state);
         head = snapshot_head(s);
         if (!head || head->row->name)
@@ -137,7 +164,153 @@ void reconcile_sandbox(Sandbox *s)
         if (sandbox_begin_operation(s, "compared with libvirt", NULL) < 0)
                 return;
         Comparison *q = g_new0(Comparison, 1);
-        *q = (Comparison){.sandbox = s, .hypervisor = s->manager->hypervisor, .id = s->row->id};
+        *q = (Comparison){.sandbox = s,
+                          .hypervisor = s->manager->hypervisor,
+                          .id = s->row->id,
+                          .is_paused = s->row->paused_usec};
         (void) workers_submit(s->manager->workers, comparison_run, comparison_done, q, g_free,
                               NULL);
+}
+
+/* -- what no sandbox has ---------------------------------------------------------------------- */
+
+/* First it is listed what there is, then looked up whose it is, on the loop, and what is nobody's
+ * is removed: what is made meanwhile is not on the list. */
+typedef struct Orphans {
+        Manager *manager;
+        Hypervisor *hypervisor;
+        char *directory, *runtime_directory;
+        GHashTable *ids; /* that there is something of */
+        bool is_listed;
+} Orphans;
+
+static void orphans_free(gpointer data)
+{
+        Orphans *q = data;
+
+        g_free(q->directory);
+        g_free(q->runtime_directory);
+        g_hash_table_unref(q->ids);
+        g_free(q);
+}
+
+static void list_directory(const Orphans *q, const char *path)
+{
+        g_autoptr(GDir) list = g_dir_open(path, 0, NULL);
+
+        for (const char *name; list && (name = g_dir_read_name(list));)
+                if (id_is_valid(name))
+                        (void) g_hash_table_add(q->ids, g_strdup(name));
+}
+
+static int list_all(const Orphans *q, Fault *f)
+{
+        g_autoptr(GArray) domains = NULL;
+        int r = hypervisor_list_own_domains(q->hypervisor, &domains, f);
+
+        if (r < 0)
+                return r;
+        for (guint i = 0; i < domains->len; i++)
+                (void) g_hash_table_add(q->ids,
+                                        g_strdup(g_array_index(domains, DomainEntry, i).id));
+        list_directory(q, q->directory);
+        list_directory(q, q->runtime_directory);
+        return 0;
+}
+
+/* Only one whose disks are in this daemon's directory: another may use the same libvirt. */
+static bool is_of_this_daemon(const Orphans *q, const char *id)
+{
+        g_autofree char *prefix = g_build_filename(q->directory, id, "", NULL);
+        DomainDisk *disks = NULL;
+        size_t n = 0;
+        bool is_ours = hypervisor_domain_disks(q->hypervisor, id, &disks, &n, NULL) >= 0 && n > 0;
+
+        for (size_t i = 0; i < n; i++)
+                is_ours = is_ours && disks[i].path && g_str_has_prefix(disks[i].path, prefix);
+        (void) domain_disks_free(disks, n);
+        return is_ours;
+}
+
+static int remove_orphan(const Orphans *q, const char *id, Fault *f)
+{
+        g_autofree char *directory = g_build_filename(q->directory, id, NULL);
+        g_autofree char *runtime_directory = g_build_filename(q->runtime_directory, id, NULL);
+        DomainState state;
+        int r = hypervisor_domain_state(q->hypervisor, id, &state, f);
+
+        if (r < 0)
+                return r;
+        if (state != DOMAIN_ABSENT && !is_of_this_daemon(q, id)) {
+                log_warning("domain %s%s is in fluid's name, but no sandbox; it is left as it is",
+                            DOMAIN_PREFIX, id);
+                return 0;
+        }
+        r = hypervisor_remove_domain(q->hypervisor, id, f);
+        if (r >= 0)
+                r = remove_tree(runtime_directory, f);
+        if (r >= 0)
+                r = remove_tree(directory, f);
+        if (r >= 0)
+                log_warning("what was left of %s, which is no sandbox, is removed", id);
+        return r;
+}
+
+static int orphans_run(void *request, Fault *f)
+{
+        const Orphans *q = request;
+        GHashTableIter iter;
+        void *id;
+        int r = 0;
+
+        if (!q->is_listed)
+                return list_all(q, f);
+        g_hash_table_iter_init(&iter, q->ids);
+        while (r >= 0 && g_hash_table_iter_next(&iter, &id, NULL))
+                r = remove_orphan(q, id, f);
+        return r;
+}
+
+static gboolean is_known(gpointer id, gpointer value, gpointer manager)
+{
+        const Manager *m = manager;
+
+        (void) value;
+        return g_hash_table_contains(m->objects[OBJECT_SANDBOX], id) ||
+               g_hash_table_contains(m->objects[OBJECT_SNAPSHOT], id);
+}
+
+static void orphans_done(void *request, int r, const Fault *f, void *userdata)
+{
+        Orphans *q = request;
+
+        (void) userdata;
+        if (r < 0)
+                log_warning("what no sandbox has was not looked for to the end: %s", f->message);
+        if (r < 0 || q->is_listed)
+                return;
+        (void) g_hash_table_foreach_remove(q->ids, is_known, q->manager);
+        if (g_hash_table_size(q->ids) == 0)
+                return;
+        Orphans *next = g_new0(Orphans, 1);
+        *next = (Orphans){.manager = q->manager,
+                          .hypervisor = q->hypervisor,
+                          .directory = g_strdup(q->directory),
+                          .runtime_directory = g_strdup(q->runtime_directory),
+                          .ids = g_hash_table_ref(q->ids),
+                          .is_listed = true};
+        (void) workers_submit(q->manager->workers, orphans_run, orphans_done, next, orphans_free,
+                              NULL);
+}
+
+void reconcile_orphans(Manager *m)
+{
+        Orphans *q = g_new0(Orphans, 1);
+
+        *q = (Orphans){.manager = m,
+                       .hypervisor = m->hypervisor,
+                       .directory = g_build_filename(m->config->state_directory, "sandboxes", NULL),
+                       .runtime_directory = g_strdup(m->config->runtime_directory),
+                       .ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL)};
+        (void) workers_submit(m->workers, orphans_run, orphans_done, q, orphans_free, NULL);
 }

@@ -9,11 +9,13 @@
 #include <stdarg.h>
 #include <string.h>
 
+#define CHANNEL_RETRY_USEC USEC_PER_SEC
+
 static const char *const state_names[_SANDBOX_STATE_MAX] = {
-        [SANDBOX_CREATING] = "creating",     [SANDBOX_STARTING] = "starting",
-        [SANDBOX_READY] = "ready",           [SANDBOX_STOPPED] = "stopped",
-        [SANDBOX_FAILED] = "failed",         [SANDBOX_UNKNOWN] = "unknown",
-        [SANDBOX_DESTROYING] = "destroying",
+        [SANDBOX_CREATING] = "creating", [SANDBOX_STARTING] = "starting",
+        [SANDBOX_READY] = "ready",       [SANDBOX_PAUSED] = "paused",
+        [SANDBOX_STOPPED] = "stopped",   [SANDBOX_FAILED] = "failed",
+        [SANDBOX_UNKNOWN] = "unknown",   [SANDBOX_DESTROYING] = "destroying",
 };
 
 const char *sandbox_state_to_string(SandboxState state)
@@ -33,7 +35,32 @@ const SandboxRow *sandbox_row(const Sandbox *s)
 
 bool sandbox_is_visible(const Sandbox *s, const Caller *caller)
 {
-        return caller_is_admin(caller) || s->row->owner_uid == caller->uid;
+        return !sandbox_is_hidden(s) &&
+               (caller_is_admin(caller) || s->row->owner_uid == caller->uid);
+}
+
+bool sandbox_is_hidden(const Sandbox *s)
+{
+        return *s->row->purpose;
+}
+
+void sandbox_announce(Sandbox *s)
+{
+        g_autoptr(GPtrArray) snapshots = NULL;
+
+        if (sandbox_is_hidden(s) || s->is_announced)
+                return;
+        s->is_announced = true;
+        manager_add(s->manager, OBJECT_SANDBOX, s->row->id.text, s);
+        snapshots = snapshot_list(s);
+        for (guint i = 0; i < snapshots->len; i++)
+                snapshot_become_known(snapshots->pdata[i]);
+}
+
+const SandboxTiming *sandbox_timing(const Sandbox *s, size_t *ret_n)
+{
+        *ret_n = s->has_timing ? _TIMING_STEP_MAX : 0;
+        return s->timing;
 }
 
 const char *sandbox_template_name(const Sandbox *s)
@@ -51,6 +78,11 @@ const char *sandbox_head_name(const Sandbox *s)
 bool sandbox_is_on(const Sandbox *s)
 {
         return s->agent;
+}
+
+bool sandbox_holds_memory(const Sandbox *s)
+{
+        return s->agent || (s->state == SANDBOX_PAUSED && !s->is_on_disk);
 }
 
 char *sandbox_bus_path(const char *id)
@@ -96,6 +128,7 @@ static bool is_settled(SandboxState state)
         case SANDBOX_DESTROYING:
                 return false;
         case SANDBOX_READY:
+        case SANDBOX_PAUSED:
         case SANDBOX_STOPPED:
         case SANDBOX_FAILED:
                 return true;
@@ -115,7 +148,18 @@ static bool is_reached(const char *wanted, void *object)
                 return is_settled(s->state);
         if (g_str_equal(wanted, "stopped"))
                 return s->state == SANDBOX_STOPPED || s->state == SANDBOX_FAILED;
+        if (g_str_equal(wanted, "paused"))
+                return s->state == SANDBOX_PAUSED || s->state == SANDBOX_STOPPED ||
+                       s->state == SANDBOX_FAILED;
+        if (g_str_equal(wanted, "online"))
+                return s->is_online || !s->row->address_number || s->state == SANDBOX_STOPPED ||
+                       s->state == SANDBOX_FAILED;
         return is_settled(s->state) && !s->operation;
+}
+
+void sandbox_notify(Sandbox *s)
+{
+        wait_notify(&s->waiters, is_reached, s);
 }
 
 void sandbox_set_state(Sandbox *s, SandboxState state, const char *format, ...)
@@ -147,14 +191,22 @@ void sandbox_set_state(Sandbox *s, SandboxState state, const char *format, ...)
         log_fields(LOG_INFO, fields, "sandbox '%s' is %s%s%s", s->row->name, state_names[state],
                    *s->row->reason ? ": " : "", s->row->reason);
         manager_changed(s->manager, OBJECT_SANDBOX, s);
+        sandbox_arm_idle(s);
         wait_notify(&s->waiters, is_reached, s);
+        if (g_str_equal(s->row->purpose, PURPOSE_POOL))
+                pool_tend(s->template);
 }
 
-int sandbox_require_ready(const Sandbox *s, Fault *f)
+int sandbox_require_ready(Sandbox *s, Fault *f)
 {
         switch (s->state) {
         case SANDBOX_READY:
+                sandbox_touch(s);
                 return manager_admits_work(s->manager, f);
+        case SANDBOX_PAUSED:
+                return fault_set(f, FAULT_WRONG_STATE,
+                                 "sandbox '%s' is paused; resume it first: fluidctl resume %s",
+                                 s->row->name, s->row->name);
         case SANDBOX_CREATING:
         case SANDBOX_STARTING:
                 return fault_set(f, FAULT_WRONG_STATE, "sandbox '%s' is %s; wait until it is ready",
@@ -181,14 +233,13 @@ int sandbox_require_ready(const Sandbox *s, Fault *f)
 /* -- the agent's channel -------------------------------------------------------------------- */
 
 static int on_boot_timeout(sd_event_source *source, uint64_t usec, void *userdata);
-static void pull_plug(Sandbox *s);
 
 /* A guest without an answer has no business running. */
-static void fail_boot(Sandbox *s, const Fault *f)
+void sandbox_fail_boot(Sandbox *s, const Fault *f)
 {
         s->create_entry = audit_end(s->create_entry, fault_to_errno(f->code), f);
         sandbox_set_state(s, SANDBOX_FAILED, "%s", f->message);
-        pull_plug(s);
+        sandbox_pull_plug(s);
 }
 
 static void on_thawed(int r, const Fault *f, void *userdata)
@@ -213,6 +264,17 @@ static void thaw_if_needed(Sandbox *s)
                                            on_thawed, s, &task, NULL) < 0;
 }
 
+void sandbox_become_ready(Sandbox *s)
+{
+        s->renewal = RENEW_NOTHING;
+        s->row->needs_identity = false;
+        s->boot_timer = sd_event_source_disable_unref(s->boot_timer);
+        s->create_entry = audit_end(s->create_entry, 0, NULL);
+        thaw_if_needed(s);
+        sandbox_set_state(s, SANDBOX_READY, "%s", "");
+        command_resume_all(s);
+}
+
 static void on_reachable(Agent *a, bool is_reachable, const Fault *why, void *userdata)
 {
         Sandbox *s = userdata;
@@ -221,11 +283,10 @@ static void on_reachable(Agent *a, bool is_reachable, const Fault *why, void *us
         if (is_reachable && (s->state == SANDBOX_STARTING || s->state == SANDBOX_UNKNOWN)) {
                 if (!hypervisor_is_connected(s->manager->hypervisor))
                         return;
-                s->boot_timer = sd_event_source_disable_unref(s->boot_timer);
-                s->create_entry = audit_end(s->create_entry, 0, NULL);
-                thaw_if_needed(s);
-                sandbox_set_state(s, SANDBOX_READY, "%s", "");
-                command_resume_all(s);
+                if (!s->renewal_task)
+                        sandbox_time(s, TIMING_AGENT);
+                if (!sandbox_begin_renewal(s) && !network_begin(s))
+                        sandbox_become_ready(s);
         } else if (!is_reachable && s->state == SANDBOX_READY) {
                 /* The guest may be booting anew; how long that takes is its own affair. */
                 sandbox_set_state(s, SANDBOX_STARTING, "the guest agent went away: %s",
@@ -235,6 +296,44 @@ static void on_reachable(Agent *a, bool is_reachable, const Fault *why, void *us
 
 static const AgentObserver agent_observer = {on_reachable};
 
+void sandbox_begin_wait_for_agent(Sandbox *s)
+{
+        (void) sd_event_source_disable_unref(s->boot_timer);
+        s->boot_timer = NULL;
+        (void) sd_event_add_time_relative(s->manager->event, &s->boot_timer, CLOCK_MONOTONIC,
+                                          s->row->boot_timeout_usec, 0, on_boot_timeout, s);
+        if (agent_is_reachable(s->agent))
+                on_reachable(s->agent, true, NULL, s);
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Sandbox *s = userdata;
+
+        (void) source;
+        (void) usec;
+        s->boot_timer = sd_event_source_disable_unref(s->boot_timer);
+        sandbox_probe(s);
+        return 0;
+}
+
+/* One that is being made has nothing to lose; what another one has in its memory is not ours to
+ * throw away. */
+static void channel_failed(Sandbox *s, const Fault *f)
+{
+        if (s->create_entry) {
+                sandbox_fail_boot(s, f);
+                return;
+        }
+        log_warning("sandbox '%s' runs, and its guest agent's channel cannot be opened: %s",
+                    s->row->name, f->message);
+        sandbox_set_state(s, SANDBOX_UNKNOWN, "its guest agent's channel cannot be opened: %s",
+                          f->message);
+        s->boot_timer = sd_event_source_disable_unref(s->boot_timer);
+        (void) sd_event_add_time_relative(s->manager->event, &s->boot_timer, CLOCK_MONOTONIC,
+                                          CHANNEL_RETRY_USEC, 0, on_retry, s);
+}
+
 void sandbox_domain_is_on(Sandbox *s)
 {
         Manager *m = s->manager;
@@ -242,32 +341,55 @@ void sandbox_domain_is_on(Sandbox *s)
 
         if (s->state == SANDBOX_DESTROYING)
                 return;
+        if (s->row->paused_usec)
+                pause_end(s);
         if (!s->agent) {
                 g_autofree char *directory = sandbox_runtime_directory(m, s->row->id.text);
                 g_autofree char *socket = g_build_filename(directory, "agent.sock", NULL);
                 if (agent_new(m->event, socket, &agent_observer, s, &s->agent, &f) < 0) {
-                        fail_boot(s, &f);
+                        channel_failed(s, &f);
                         return;
                 }
-                (void) sd_event_add_time_relative(m->event, &s->boot_timer, CLOCK_MONOTONIC,
-                                                  s->row->boot_timeout_usec, 0, on_boot_timeout, s);
-        }
-        if (agent_is_reachable(s->agent))
+                /* Without its channel it was not. */
+                if (s->state == SANDBOX_READY)
+                        sandbox_set_state(s, SANDBOX_STARTING, "%s", "");
+                network_check_devices(s);
+                sandbox_begin_wait_for_agent(s);
+        } else if (agent_is_reachable(s->agent)) {
                 on_reachable(s->agent, true, NULL, s);
-        else if (s->state != SANDBOX_READY)
+        }
+        if (s->state != SANDBOX_READY && s->state != SANDBOX_FAILED)
                 sandbox_set_state(s, SANDBOX_STARTING, "%s", "");
+}
+
+static void free_agent(Sandbox *s)
+{
+        guest_task_cancel(TAKE_PTR(s->renewal_task));
+        s->agent = agent_free(s->agent);
 }
 
 void sandbox_close_channel(Sandbox *s, const char *reason)
 {
         s->boot_timer = sd_event_source_disable_unref(s->boot_timer);
         command_fail_all(s, FAULT_AGENT_UNAVAILABLE, reason);
-        s->agent = agent_free(s->agent);
+        free_agent(s);
+        network_is_off(s);
+}
+
+void sandbox_detach(Sandbox *s)
+{
+        s->boot_timer = sd_event_source_disable_unref(s->boot_timer);
+        s->is_detaching = true;
+        free_agent(s);
+        s->is_detaching = false;
 }
 
 void sandbox_domain_is_off(Sandbox *s, const char *reason)
 {
         sandbox_close_channel(s, "the sandbox was switched off");
+        if (s->row->paused_usec)
+                pause_end(s);
+        s->renewal = s->row->needs_identity ? RENEW_IDENTITY : RENEW_NOTHING;
         s->stop_timer = sd_event_source_disable_unref(s->stop_timer);
         s->stop_entry = audit_end(s->stop_entry, 0, NULL);
         if (s->create_entry) {
@@ -276,7 +398,8 @@ void sandbox_domain_is_off(Sandbox *s, const char *reason)
                                   "it switched itself off before its guest agent answered");
                 s->create_entry = audit_end(s->create_entry, r, &f);
                 sandbox_set_state(s, SANDBOX_FAILED, "%s", f.message);
-        } else if (s->state != SANDBOX_FAILED) {
+        } else if (s->state != SANDBOX_FAILED && s->state != SANDBOX_STOPPED) {
+                /* One that is stopped already has its reason. */
                 sandbox_set_state(s, SANDBOX_STOPPED, "%s", reason);
         }
 }
@@ -298,8 +421,6 @@ int sandbox_begin_operation(Sandbox *s, const char *what, Fault *f)
         return 0;
 }
 
-static void destroy_now(Sandbox *s);
-
 void sandbox_end_operation(Sandbox *s)
 {
         Manager *m = s->manager;
@@ -308,16 +429,19 @@ void sandbox_end_operation(Sandbox *s)
         s->operation = NULL;
         s->probe_generation++;
         if (s->state == SANDBOX_DESTROYING && !m->is_closing) {
-                destroy_now(s);
+                sandbox_destroy_unfinished(s);
         } else if (!m->is_closing) {
                 wait_notify(&s->waiters, is_reached, s);
                 thaw_if_needed(s);
                 if (s->needs_plug_pulled)
-                        pull_plug(s);
+                        sandbox_pull_plug(s);
                 else if (s->needs_reconcile)
                         reconcile_sandbox(s);
                 else if (s->needs_probe)
                         sandbox_probe(s);
+                if (!s->operation)
+                        merge_if_deep(s);
+                network_tend(s);
         }
         manager_end_operation(m);
 }
@@ -345,14 +469,24 @@ void sandbox_follow(Sandbox *s, DomainState state)
         switch (state) {
         case DOMAIN_RUNNING:
         case DOMAIN_PAUSED:
-                if (s->state != SANDBOX_FAILED)
+        case DOMAIN_LOADING:
+                if (state == DOMAIN_PAUSED && s->row->paused_usec)
+                        pause_follow(s, state);
+                else if (s->state != SANDBOX_FAILED)
                         sandbox_domain_is_on(s);
                 break;
         case DOMAIN_SHUT_OFF:
-                sandbox_domain_is_off(s, "");
+                if (s->row->paused_usec)
+                        pause_follow(s, state);
+                else
+                        sandbox_domain_is_off(s, "");
                 break;
         case DOMAIN_CRASHED:
-                sandbox_domain_is_off(s, "the guest crashed");
+                /* QEMU gave up loading its memory, which is there still. */
+                if (s->row->paused_usec)
+                        pause_follow(s, DOMAIN_SHUT_OFF);
+                else
+                        sandbox_domain_is_off(s, "the guest crashed");
                 break;
         case DOMAIN_ABSENT:
                 sandbox_close_channel(s, "the sandbox's domain is gone");
@@ -380,6 +514,8 @@ static void probe_done(void *request, int r, const Fault *f, void *userdata)
                 sandbox_follow(s, q->state);
         if (s->needs_probe)
                 sandbox_probe(s);
+        else
+                network_tend(s);
 }
 
 void sandbox_probe(Sandbox *s)
@@ -394,124 +530,6 @@ void sandbox_probe(Sandbox *s)
                      .generation = s->probe_generation};
         s->is_probing = true;
         (void) workers_submit(s->manager->workers, probe_run, probe_done, q, g_free, NULL);
-}
-
-/* -- stopping ------------------------------------------------------------------------------- */
-
-typedef struct PowerRequest {
-        Sandbox *sandbox; /* kept alive by its operation */
-        Hypervisor *hypervisor;
-        Id id;
-        int (*call)(Hypervisor *h, const char *id, Fault *f);
-        void (*done)(Sandbox *s, int r, const Fault *f);
-        AuditEntry *entry;
-} PowerRequest;
-
-static int power_run(void *request, Fault *f)
-{
-        PowerRequest *q = request;
-
-        return q->call(q->hypervisor, q->id.text, f);
-}
-
-static void power_done(void *request, int r, const Fault *f, void *userdata)
-{
-        PowerRequest *q = request;
-
-        (void) userdata;
-        (void) audit_end(q->entry, r, f);
-        q->done(q->sandbox, r, f);
-}
-
-/* The sandbox's operation has been begun by the caller. */
-static void submit_power(Sandbox *s, int (*call)(Hypervisor *h, const char *id, Fault *f),
-                         void (*done)(Sandbox *s, int r, const Fault *f), AuditEntry *entry)
-{
-        PowerRequest *q = g_new0(PowerRequest, 1);
-
-        *q = (PowerRequest){.sandbox = s,
-                            .hypervisor = s->manager->hypervisor,
-                            .id = s->row->id,
-                            .call = call,
-                            .done = done,
-                            .entry = entry};
-        (void) workers_submit(s->manager->workers, power_run, power_done, q, g_free, NULL);
-}
-
-static void end_stop_entry(Sandbox *s, int r, const Fault *f)
-{
-        s->stop_entry = audit_end(s->stop_entry, r, f);
-}
-
-static void pulled(Sandbox *s, int r, const Fault *f)
-{
-        if (r < 0) {
-                log_warning("sandbox '%s' could not be stopped: %s", s->row->name, f->message);
-                end_stop_entry(s, r, f);
-                wait_fail(&s->waiters, f);
-                s->needs_probe = true;
-        } else {
-                sandbox_domain_is_off(s, "");
-        }
-        sandbox_end_operation(s);
-}
-
-/* As soon as no other operation is under way. */
-static void pull_plug(Sandbox *s)
-{
-        s->stop_timer = sd_event_source_disable_unref(s->stop_timer);
-        s->needs_plug_pulled = sandbox_begin_operation(s, "stopped", NULL) < 0;
-        if (!s->needs_plug_pulled)
-                submit_power(s, hypervisor_stop_domain, pulled, NULL);
-}
-
-static int on_stop_timeout(sd_event_source *source, uint64_t usec, void *userdata)
-{
-        (void) source;
-        (void) usec;
-        pull_plug(userdata);
-        return 0;
-}
-
-static void pressed(Sandbox *s, int r, const Fault *f)
-{
-        if (r < 0) {
-                end_stop_entry(s, r, f);
-        } else if (s->stop_entry) {
-                (void) sd_event_add_time_relative(
-                        s->manager->event, &s->stop_timer, CLOCK_MONOTONIC,
-                        s->manager->config->stop_timeout_usec, 0, on_stop_timeout, s);
-        }
-        s->needs_probe = true;
-        sandbox_end_operation(s);
-}
-
-int sandbox_stop(Sandbox *s, Caller *caller, bool force, Fault *f)
-{
-        g_autofree char *path = sandbox_bus_path(s->row->id.text);
-        int r = manager_admits_work(s->manager, f);
-
-        if (r < 0)
-                return r;
-        if (!s->agent)
-                return fault_set(f, FAULT_WRONG_STATE, "sandbox '%s' is %s, not running",
-                                 s->row->name, state_names[s->state]);
-        r = sandbox_begin_operation(s, "stopped", f);
-        if (r < 0)
-                return r;
-        /* One that pressed the button before is overtaken by this. */
-        s->stop_entry = audit_end(s->stop_entry, 0, NULL);
-        Json *detail = json_object_new_object();
-        (void) json_object_object_add(detail, "force", json_object_new_boolean(force));
-        r = audit_begin(s->manager, caller, "sandbox.stop", path, detail, &s->stop_entry, f);
-        if (r < 0) {
-                sandbox_end_operation(s);
-                return r;
-        }
-        s->stop_timer = sd_event_source_disable_unref(s->stop_timer);
-        submit_power(s, force ? hypervisor_stop_domain : hypervisor_shut_down_domain,
-                     force ? pulled : pressed, NULL);
-        return 0;
 }
 
 static int on_boot_timeout(sd_event_source *source, uint64_t usec, void *userdata)
@@ -529,233 +547,8 @@ static int on_boot_timeout(sd_event_source *source, uint64_t usec, void *userdat
                          "the guest agent did not answer within %s: the image needs "
                          "qemu-guest-agent installed and started at boot; see its console log",
                          limit);
-        fail_boot(s, &f);
+        sandbox_fail_boot(s, &f);
         return 0;
-}
-
-/* -- starting ------------------------------------------------------------------------------- */
-
-static void started(Sandbox *s, int r, const Fault *f)
-{
-        if (r < 0)
-                sandbox_set_state(s, SANDBOX_STOPPED, "it could not be started: %s", f->message);
-        else
-                sandbox_domain_is_on(s);
-        sandbox_end_operation(s);
-}
-
-int sandbox_start(Sandbox *s, Caller *caller, Fault *f)
-{
-        g_autofree char *path = sandbox_bus_path(s->row->id.text);
-        AuditEntry *entry = NULL;
-        int r = manager_admits_work(s->manager, f);
-
-        if (r < 0)
-                return r;
-        if (s->state != SANDBOX_STOPPED && s->state != SANDBOX_FAILED)
-                return fault_set(f, FAULT_WRONG_STATE, "sandbox '%s' is %s, not stopped",
-                                 s->row->name, state_names[s->state]);
-        r = template_check_unchanged(s->template, f);
-        if (r == 0)
-                r = manager_has_room(s->manager, f);
-        if (r == 0)
-                r = sandbox_begin_operation(s, "started", f);
-        if (r < 0)
-                return r;
-        r = audit_begin(s->manager, caller, "sandbox.start", path, NULL, &entry, f);
-        if (r < 0) {
-                sandbox_end_operation(s);
-                return r;
-        }
-        sandbox_set_state(s, SANDBOX_STARTING, "%s", "");
-        submit_power(s, hypervisor_start_domain, started, entry);
-        return 0;
-}
-
-/* -- destroying ----------------------------------------------------------------------------- */
-
-typedef struct Destroyer {
-        AuditEntry *entry;
-        OperationDone done;
-        void *userdata;
-} Destroyer;
-
-typedef struct Destruction {
-        Sandbox *sandbox;
-        Hypervisor *hypervisor;
-        Id id;
-        char *directory, *runtime_directory;
-} Destruction;
-
-static void destruction_free(gpointer data)
-{
-        Destruction *q = data;
-
-        g_free(q->directory);
-        g_free(q->runtime_directory);
-        g_free(q);
-}
-
-static int destruction_run(void *request, Fault *f)
-{
-        Destruction *q = request;
-        int r = hypervisor_remove_domain(q->hypervisor, q->id.text, f);
-
-        if (r == 0)
-                r = remove_tree(q->runtime_directory, f);
-        return r < 0 ? r : remove_tree(q->directory, f);
-}
-
-void sandbox_answer_destroyers(GPtrArray *destroyers, int r, const Fault *f)
-{
-        for (guint i = 0; destroyers && i < destroyers->len; i++) {
-                Destroyer *d = destroyers->pdata[i];
-                (void) audit_end(d->entry, r, f);
-                if (d->done)
-                        d->done(r, f, d->userdata);
-        }
-}
-
-void sandbox_forget(Sandbox *s, const Fault *why)
-{
-        g_autoptr(GPtrArray) snapshots = snapshot_list(s);
-
-        command_forget_all(s);
-        /* The newest first: each stands on an older one. */
-        for (guint i = snapshots->len; i-- > 0;)
-                snapshot_forget(snapshots->pdata[i]);
-        manager_remove(s->manager, OBJECT_SANDBOX, s->row->id.text, s);
-        wait_fail(&s->waiters, why);
-        (void) sandbox_free(s);
-}
-
-static void destruction_done(void *request, int r, const Fault *f, void *userdata)
-{
-        Destruction *q = request;
-        Sandbox *s = q->sandbox;
-        Manager *m = s->manager;
-        g_autoptr(GPtrArray) destroyers = g_steal_pointer(&s->destroyers);
-        Fault why = *f;
-
-        (void) userdata;
-        if (r >= 0)
-                r = store_delete_sandbox(m->store, s->row->id.text, &why);
-        if (r >= 0) {
-                Fault gone = {0};
-                (void) fault_set(&gone, FAULT_NOT_FOUND, "sandbox '%s' was destroyed",
-                                 s->row->name);
-                log_info("sandbox '%s' is destroyed", s->row->name);
-                sandbox_forget(s, &gone);
-        } else {
-                /* It stays "destroying", and is tried again when libvirtd is back or asked anew. */
-                log_warning("sandbox '%s' could not be destroyed: %s", s->row->name, why.message);
-                s->operation = NULL;
-        }
-        sandbox_answer_destroyers(destroyers, r, &why);
-        manager_end_operation(m);
-}
-
-static void destroy_now(Sandbox *s)
-{
-        Manager *m = s->manager;
-        Destruction *q = g_new0(Destruction, 1);
-
-        sandbox_close_channel(s, "the sandbox was destroyed");
-        s->stop_timer = sd_event_source_disable_unref(s->stop_timer);
-        s->stop_entry = audit_end(s->stop_entry, 0, NULL);
-        if (s->create_entry) {
-                Fault f = {0};
-                int r = fault_set(&f, FAULT_CANCELLED, "it was destroyed before it was ready");
-                s->create_entry = audit_end(s->create_entry, r, &f);
-        }
-        s->operation = "destroyed";
-        manager_begin_operation(m);
-        *q = (Destruction){.sandbox = s,
-                           .hypervisor = m->hypervisor,
-                           .id = s->row->id,
-                           .directory = sandbox_directory(m, s->row->id.text),
-                           .runtime_directory = sandbox_runtime_directory(m, s->row->id.text)};
-        (void) workers_submit(m->workers, destruction_run, destruction_done, q, destruction_free,
-                              NULL);
-}
-
-void sandbox_destroy_unfinished(Sandbox *s)
-{
-        if (s->state == SANDBOX_DESTROYING && !s->operation)
-                destroy_now(s);
-}
-
-int sandbox_destroy(Sandbox *s, Caller *caller, OperationDone done, void *userdata, Fault *f)
-{
-        g_autofree char *path = sandbox_bus_path(s->row->id.text);
-        Json *detail = json_object_new_object();
-        AuditEntry *entry = NULL;
-        int r;
-
-        (void) json_object_object_add(detail, "name", json_object_new_string(s->row->name));
-        r = audit_begin(s->manager, caller, "sandbox.destroy", path, detail, &entry, f);
-        if (r < 0)
-                return r;
-        Destroyer *d = g_new0(Destroyer, 1);
-        *d = (Destroyer){entry, done, userdata};
-        if (!s->destroyers)
-                s->destroyers = g_ptr_array_new_with_free_func(g_free);
-        g_ptr_array_add(s->destroyers, d);
-        sandbox_set_state(s, SANDBOX_DESTROYING, "%s", "");
-        sandbox_destroy_unfinished(s);
-        return 0;
-}
-
-/* -- time to live --------------------------------------------------------------------------- */
-
-static int on_expired(sd_event_source *source, uint64_t usec, void *userdata)
-{
-        Sandbox *s = userdata;
-        Caller own = manager_own_caller();
-        Fault f = {0};
-
-        (void) source;
-        (void) usec;
-        s->ttl_timer = sd_event_source_disable_unref(s->ttl_timer);
-        log_info("the time of sandbox '%s' is up", s->row->name);
-        if (sandbox_destroy(s, &own, NULL, NULL, &f) < 0)
-                log_error("cannot destroy sandbox '%s': %s", s->row->name, f.message);
-        return 0;
-}
-
-void sandbox_arm_ttl(Sandbox *s)
-{
-        s->ttl_timer = sd_event_source_disable_unref(s->ttl_timer);
-        if (s->row->expires_usec)
-                (void) sd_event_add_time(s->manager->event, &s->ttl_timer, CLOCK_REALTIME,
-                                         s->row->expires_usec, USEC_PER_SEC, on_expired, s);
-}
-
-int sandbox_extend_ttl(Sandbox *s, Caller *caller, uint64_t ttl_usec, Fault *f)
-{
-        const Config *c = s->manager->config;
-        g_autofree char *path = sandbox_bus_path(s->row->id.text);
-        uint64_t previous = s->row->expires_usec, now = now_realtime_usec();
-        AuditEntry *entry = NULL;
-        int r;
-
-        if (ttl_usec == 0 || ttl_usec > c->ttl_max_usec)
-                return fault_set(f, FAULT_INVALID_ARGUMENT,
-                                 "the time has to be more than 0 and at most ttl_max");
-        Json *detail = json_object_new_object();
-        (void) json_object_object_add(detail, "ttl_usec", json_object_new_uint64(ttl_usec));
-        r = audit_begin(s->manager, caller, "sandbox.extend", path, detail, &entry, f);
-        if (r < 0)
-                return r;
-        s->row->expires_usec = ttl_usec >= USEC_INFINITY - now ? 0 : now + ttl_usec;
-        r = sandbox_save(s, f);
-        if (r < 0)
-                s->row->expires_usec = previous;
-        else
-                sandbox_arm_ttl(s);
-        (void) audit_end(entry, r, f);
-        manager_changed(s->manager, OBJECT_SANDBOX, s);
-        return r;
 }
 
 /* -- waiting, beginning and end ------------------------------------------------------------- */
@@ -763,12 +556,15 @@ int sandbox_extend_ttl(Sandbox *s, Caller *caller, uint64_t ttl_usec, Fault *f)
 int sandbox_wait(Sandbox *s, const char *wanted, uint64_t timeout_usec, OperationDone done,
                  void *userdata, Fault *f)
 {
-        static const char *const allowed[] = {"", "ready", "stopped", "failed", NULL};
+        static const char *const allowed[] = {"",        "ready",  "online", "paused",
+                                              "stopped", "failed", NULL};
 
         if (!g_strv_contains(allowed, wanted))
-                return fault_set(f, FAULT_INVALID_ARGUMENT,
-                                 "cannot wait for '%.40s': use ready, stopped, failed or nothing",
-                                 wanted);
+                return fault_set(
+                        f, FAULT_INVALID_ARGUMENT,
+                        "cannot wait for '%.40s': use ready, online, paused, stopped, failed or "
+                        "nothing",
+                        wanted);
         return wait_add(&s->waiters, s->manager->event, wanted, timeout_usec, is_reached, s, done,
                         userdata, f);
 }
@@ -780,13 +576,14 @@ Sandbox *sandbox_free(Sandbox *s)
         s->boot_timer = sd_event_source_disable_unref(s->boot_timer);
         s->stop_timer = sd_event_source_disable_unref(s->stop_timer);
         s->ttl_timer = sd_event_source_disable_unref(s->ttl_timer);
-        s->agent = agent_free(s->agent);
+        s->idle_timer = sd_event_source_disable_unref(s->idle_timer);
+        free_agent(s);
+        g_clear_pointer(&s->named, g_array_unref);
+        s->network_change = network_change_free(s->network_change);
         s->create_entry = audit_discard(s->create_entry);
         s->stop_entry = audit_discard(s->stop_entry);
         wait_clear(&s->waiters);
-        for (guint i = 0; s->destroyers && i < s->destroyers->len; i++)
-                (void) audit_discard(((Destroyer *) s->destroyers->pdata[i])->entry);
-        g_clear_pointer(&s->destroyers, g_ptr_array_unref);
+        sandbox_discard_destroyers(s);
         (void) sandbox_row_free(s->row);
         g_free(s);
         return NULL;
@@ -806,12 +603,8 @@ static void resume_entries(Sandbox *s)
         g_autofree char *path = sandbox_bus_path(s->row->id.text);
 
         s->create_entry = audit_resume(s->manager, "sandbox.create", path);
-        if (s->state != SANDBOX_DESTROYING)
-                return;
-        Destroyer *d = g_new0(Destroyer, 1);
-        d->entry = audit_resume(s->manager, "sandbox.destroy", path);
-        s->destroyers = g_ptr_array_new_with_free_func(g_free);
-        g_ptr_array_add(s->destroyers, d);
+        if (s->state == SANDBOX_DESTROYING)
+                sandbox_resume_destruction(s);
 }
 
 int sandbox_load_all(Manager *m, Fault *f)
@@ -837,8 +630,10 @@ int sandbox_load_all(Manager *m, Fault *f)
                     s->state != SANDBOX_FAILED)
                         s->state = SANDBOX_UNKNOWN;
                 s->needs_thaw = true;
+                s->renewal = s->row->needs_identity ? RENEW_IDENTITY : RENEW_NOTHING;
                 resume_entries(s);
-                manager_add(m, OBJECT_SANDBOX, s->row->id.text, s);
+                (void) g_hash_table_insert(m->objects[OBJECT_SANDBOX], s->row->id.text, s);
+                sandbox_announce(s);
                 sandbox_arm_ttl(s);
                 /* Gone after a reboot; QEMU makes its socket there. */
                 g_autofree char *directory = sandbox_runtime_directory(m, s->row->id.text);

@@ -10,6 +10,7 @@ typedef enum SandboxState {
         SANDBOX_CREATING,
         SANDBOX_STARTING,
         SANDBOX_READY,
+        SANDBOX_PAUSED,
         SANDBOX_STOPPED,
         SANDBOX_FAILED,
         SANDBOX_UNKNOWN,
@@ -24,11 +25,14 @@ typedef struct SandboxSpec {
         const char *agent;
         const char *template;
         const char *network;        /* NULL: "none" */
+        const char *const *ports;   /* published, as network_port_parse() takes them; or NULL */
         const char *labels;         /* a JSON object of strings, or NULL */
         unsigned vcpus;             /* 0: the template's */
         uint64_t memory_bytes;      /* 0: the template's */
         uint64_t ttl_usec;          /* 0: the host's default */
         uint64_t boot_timeout_usec; /* 0: the host's default */
+        uint64_t idle_timeout_usec; /* 0: the host's default */
+        bool boots;                 /* even where there is a memory image or a pool */
 } SandboxSpec;
 
 /* Begins to create and boot; sandbox_wait() tells how that went. A sandbox that could not be made
@@ -36,14 +40,29 @@ typedef struct SandboxSpec {
  */
 int sandbox_create(Manager *m, Caller *caller, const SandboxSpec *spec, Sandbox **ret, Fault *f);
 
+/* Makes a sandbox on the snapshot of that name, or on a new one, with memory if `source` runs,
+ * where it is "now". It has the points that this stands on, with the same names, and lives on when
+ * `source` is destroyed. A snapshot with memory goes on running in it, unless spec->boots. Of the
+ * spec, template, vcpus and memory_bytes are not looked at. `branch` is valid during the call. */
+typedef void (*SandboxBranchDone)(Sandbox *branch, int r, const Fault *f, void *userdata);
+int sandbox_branch(Sandbox *source, Caller *caller, const char *snapshot, const SandboxSpec *spec,
+                   SandboxBranchDone done, void *userdata, Fault *f);
+
 int sandbox_start(Sandbox *s, Caller *caller, Fault *f);
 int sandbox_stop(Sandbox *s, Caller *caller, bool force, Fault *f);
+
+/* Stops its CPUs, and its time to live with them; `to_disk` writes its memory to disk, so that it
+ * takes none. Commands in it go on when it is resumed; their time does not stop. */
+int sandbox_pause(Sandbox *s, Caller *caller, bool to_disk, OperationDone done, void *userdata,
+                  Fault *f);
+/* Done when it runs again; "ready" follows. */
+int sandbox_resume(Sandbox *s, Caller *caller, OperationDone done, void *userdata, Fault *f);
 
 /* Removes it with all that it has. Waits for an operation under way. */
 int sandbox_destroy(Sandbox *s, Caller *caller, OperationDone done, void *userdata, Fault *f);
 
-/* `wanted`: "ready", "stopped", "failed" or "" (any settled state). Ends when it is reached or
- * cannot be reached any more without another call; the state then is sandbox_state(). */
+/* `wanted`: "ready", "paused", "stopped", "failed" or "" (any settled state). Ends when it is
+ * reached or cannot be reached any more without another call; the state then is sandbox_state(). */
 int sandbox_wait(Sandbox *s, const char *wanted, uint64_t timeout_usec, OperationDone done,
                  void *userdata, Fault *f);
 
@@ -54,6 +73,15 @@ bool sandbox_is_visible(const Sandbox *s, const Caller *caller);
 const char *sandbox_template_name(const Sandbox *s);
 /* The name of the snapshot that its head stands on, or "template". */
 const char *sandbox_head_name(const Sandbox *s);
+
+/* Where the time of its creation went, in order; `n` is set to 0 where that is not known any more.
+ */
+typedef struct SandboxTiming {
+        const char
+                *step; /* "overlay", "rules", "domain", "restore", "agent", "identity", "network" */
+        uint64_t usec;
+} SandboxTiming;
+const SandboxTiming *sandbox_timing(const Sandbox *s, size_t *ret_n);
 
 /* Its record; valid until the loop goes on. */
 const SandboxRow *sandbox_row(const Sandbox *s);

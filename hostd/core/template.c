@@ -33,6 +33,8 @@ Template *template_free(Template *t)
         if (!t)
                 return NULL;
         wait_clear(&t->waiters);
+        wait_clear(&t->warm_waiters);
+        t->pool_timer = sd_event_source_disable_unref(t->pool_timer);
         (void) template_row_free(t->row);
         g_free(t);
         return NULL;
@@ -74,6 +76,8 @@ typedef struct Import {
         int image_fd, kernel_fd, initrd_fd;
         ImageFormat format;
         char *domain;
+        Snapshot *snapshot; /* its files stay as long as it is read */
+        GPtrArray *layers;  /* of LayerDisk: those files */
         uid_t qemu_uid;
         gid_t qemu_gid;
         TemplateRow *row; /* a new one, filled in by the worker */
@@ -87,6 +91,7 @@ static void import_free(gpointer data)
         (void) close_fd(q->kernel_fd);
         (void) close_fd(q->initrd_fd);
         g_free(q->domain);
+        g_clear_pointer(&q->layers, g_ptr_array_unref);
         (void) template_row_free(q->row);
         g_free(q);
 }
@@ -214,6 +219,36 @@ static int clone_domain(Import *q, Fault *f)
         return 0;
 }
 
+/* What the snapshot shows, without the chain; kernel and variables as its template has them. */
+static int copy_snapshot(Import *q, Fault *f)
+{
+        int r = 0;
+
+        for (guint i = 0; r == 0 && i < q->layers->len; i++) {
+                const LayerDisk *layer = q->layers->pdata[i];
+                g_autofree char *file = g_strconcat(layer->target, ".img", NULL);
+                g_autofree char *path = template_path(q->manager, q->row->id.text, file);
+                ImageInfo info = {0};
+                r = image_copy(layer->path, path, &info, f);
+                if (r < 0)
+                        break;
+                (void) add_disk(q->row, layer->target, path, &info);
+                if (chown(path, 0, q->qemu_gid) < 0)
+                        r = fault_set_errno(f, FAULT_IO, errno, "cannot set up '%s'", path);
+        }
+        const char *const from[] = {q->row->kernel, q->row->initrd, q->row->nvram};
+        const char *const names[] = {"kernel", "initrd", "nvram"};
+        const uint64_t most[] = {KERNEL_MAX_BYTES, INITRD_MAX_BYTES, NVRAM_MAX_BYTES};
+        char **const to[] = {&q->row->kernel, &q->row->initrd, &q->row->nvram};
+        for (size_t i = 0; r == 0 && i < G_N_ELEMENTS(from); i++) {
+                g_autofree char *old = (char *) from[i];
+                *to[i] = NULL;
+                if (old)
+                        r = import_path(q, old, names[i], most[i], to[i], f);
+        }
+        return r;
+}
+
 static int import_run(void *request, Fault *f)
 {
         Import *q = request;
@@ -221,7 +256,9 @@ static int import_run(void *request, Fault *f)
         int r = make_directory(directory, 0710, 0, q->qemu_gid, f);
 
         if (r == 0)
-                r = q->domain ? clone_domain(q, f) : import_image(q, f);
+                r = q->layers   ? copy_snapshot(q, f)
+                    : q->domain ? clone_domain(q, f)
+                                : import_image(q, f);
         if (r == 0)
                 r = sync_path(directory, f);
         if (r < 0)
@@ -265,6 +302,8 @@ static void import_done(void *request, int r, const Fault *f, void *userdata)
 
         (void) userdata;
         t->is_busy = false;
+        if (q->snapshot)
+                q->snapshot->readers--;
         if (r == 0) {
                 g_free(q->row->state);
                 q->row->state = g_strdup("ready");
@@ -302,8 +341,9 @@ static TemplateRow *new_row(const Caller *caller, const TemplateSpec *spec, cons
         *row = (TemplateRow){.id = *id,
                              .name = g_strdup(spec->name),
                              .state = g_strdup("importing"),
-                             .source = spec->domain ? g_strdup_printf("domain:%s", spec->domain)
-                                                    : g_strdup("image"),
+                             .source = spec->domain   ? g_strdup_printf("domain:%s", spec->domain)
+                                       : spec->source ? g_strdup(spec->source)
+                                                      : g_strdup("image"),
                              .sha256 = g_strdup(""),
                              .cmdline = spec->domain ? NULL : g_strdup(spec->cmdline),
                              .vcpus = spec->vcpus,
@@ -352,7 +392,7 @@ static int check_size(const Manager *m, unsigned vcpus, uint64_t memory_bytes, F
         return 0;
 }
 
-static int check_import(Manager *m, const TemplateSpec *spec, ImageFormat *ret_format, Fault *f)
+static int check_import(Manager *m, const TemplateSpec *spec, Fault *f)
 {
         GHashTableIter iter;
         void *object;
@@ -360,8 +400,6 @@ static int check_import(Manager *m, const TemplateSpec *spec, ImageFormat *ret_f
 
         if (r == 0)
                 r = name_check("template", spec->name, f);
-        if (r == 0)
-                r = check_source(spec, ret_format, f);
         if (r == 0)
                 r = check_size(m, spec->vcpus, spec->memory_bytes, f);
         if (r < 0)
@@ -385,22 +423,19 @@ static int duplicate(int fd)
         return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
-int template_import(Manager *m, Caller *caller, const TemplateSpec *spec, Template **ret, Fault *f)
+/* With what is to be copied filled in by the caller. */
+static int begin_import(Manager *m, Caller *caller, const TemplateSpec *spec, Import **ret,
+                        Fault *f)
 {
-        g_autoptr(TemplateRow) row = NULL;
-        AuditEntry *entry = NULL;
-        ImageFormat format;
         Id id = id_new();
-        int r = check_import(m, spec, &format, f);
-
-        if (r < 0)
-                return r;
-        row = new_row(caller, spec, &id);
+        g_autoptr(TemplateRow) row = new_row(caller, spec, &id);
+        g_autofree char *path = bus_path(id.text);
+        AuditEntry *entry = NULL;
         Json *detail = json_object_new_object();
+
         (void) json_object_object_add(detail, "name", json_object_new_string(spec->name));
         (void) json_object_object_add(detail, "source", json_object_new_string(row->source));
-        g_autofree char *path = bus_path(id.text);
-        r = audit_begin(m, caller, "template.import", path, detail, &entry, f);
+        int r = audit_begin(m, caller, "template.import", path, detail, &entry, f);
         if (r < 0)
                 return r;
         r = store_put_template(m->store, row, f);
@@ -408,25 +443,83 @@ int template_import(Manager *m, Caller *caller, const TemplateSpec *spec, Templa
                 (void) audit_end(entry, r, f);
                 return r;
         }
-
         Template *t = g_new0(Template, 1);
         *t = (Template){.manager = m, .row = TAKE_PTR(row), .is_busy = true};
         Import *q = g_new0(Import, 1);
         *q = (Import){.manager = m,
                       .template = t,
                       .entry = entry,
-                      .image_fd = duplicate(spec->image_fd),
-                      .kernel_fd = duplicate(spec->kernel_fd),
-                      .initrd_fd = duplicate(spec->initrd_fd),
-                      .format = format,
-                      .domain = g_strdup(spec->domain),
+                      .image_fd = -1,
+                      .kernel_fd = -1,
+                      .initrd_fd = -1,
                       .qemu_uid = m->qemu_uid,
                       .qemu_gid = m->qemu_gid,
                       .row = new_row(caller, spec, &id)};
         manager_add(m, OBJECT_TEMPLATE, t->row->id.text, t);
         manager_begin_operation(m);
-        (void) workers_submit(m->workers, import_run, import_done, q, import_free, NULL);
-        *ret = t;
+        *ret = q;
+        return 0;
+}
+
+static Template *submit_import(Import *q)
+{
+        Template *t = q->template;
+
+        (void) workers_submit(q->manager->workers, import_run, import_done, q, import_free, NULL);
+        return t;
+}
+
+int template_import(Manager *m, Caller *caller, const TemplateSpec *spec, Template **ret, Fault *f)
+{
+        ImageFormat format;
+        Import *q = NULL;
+        int r = check_import(m, spec, f);
+
+        if (r == 0)
+                r = check_source(spec, &format, f);
+        if (r == 0)
+                r = begin_import(m, caller, spec, &q, f);
+        if (r < 0)
+                return r;
+        g_assert(q);
+        q->image_fd = duplicate(spec->image_fd);
+        q->kernel_fd = duplicate(spec->kernel_fd);
+        q->initrd_fd = duplicate(spec->initrd_fd);
+        q->format = format;
+        q->domain = g_strdup(spec->domain);
+        *ret = submit_import(q);
+        return 0;
+}
+
+int snapshot_promote(Snapshot *snapshot, Caller *caller, const char *name, Template **ret, Fault *f)
+{
+        Sandbox *s = snapshot->sandbox;
+        const TemplateRow *old = s->template->row;
+        g_autofree char *source =
+                g_strdup_printf("snapshot:%s/%s", s->row->name, snapshot->row->name);
+        TemplateSpec spec = {.name = name,
+                             .source = source,
+                             .vcpus = s->row->vcpus,
+                             .memory_bytes = s->row->memory_bytes};
+        Import *q = NULL;
+        int r = check_import(s->manager, &spec, f);
+
+        if (r == 0)
+                r = template_check_unchanged(s->template, f);
+        if (r == 0)
+                r = begin_import(s->manager, caller, &spec, &q, f);
+        if (r < 0)
+                return r;
+        g_assert(q);
+        q->snapshot = snapshot;
+        snapshot->readers++;
+        q->layers = layer_plan(s, snapshot->row->layer, NULL);
+        q->row->kernel = g_strdup(old->kernel);
+        q->row->initrd = g_strdup(old->initrd);
+        q->row->nvram = g_strdup(old->nvram);
+        q->row->cmdline = g_strdup(old->cmdline);
+        q->row->blueprint = g_strdup(old->blueprint);
+        *ret = submit_import(q);
         return 0;
 }
 
@@ -477,23 +570,6 @@ static void removal_done(void *request, int r, const Fault *f, void *userdata)
         manager_end_operation(m);
 }
 
-static int check_unused(const Template *t, Fault *f)
-{
-        GHashTableIter iter;
-        void *object;
-
-        if (t->is_busy)
-                return fault_set(f, FAULT_BUSY, "template '%s' is being imported or removed",
-                                 t->row->name);
-        g_hash_table_iter_init(&iter, t->manager->objects[OBJECT_SANDBOX]);
-        while (g_hash_table_iter_next(&iter, NULL, &object))
-                if (((Sandbox *) object)->template == t)
-                        return fault_set(f, FAULT_IN_USE,
-                                         "sandboxes stand on template '%s'; destroy them first",
-                                         t->row->name);
-        return 0;
-}
-
 /* The intent: one that is found like this at the next start is removed. */
 static int forget_readiness(Template *t, Fault *f)
 {
@@ -504,6 +580,41 @@ static int forget_readiness(Template *t, Fault *f)
         r = store_put_template(t->manager->store, t->row, f);
         t->row->state = ready;
         return r;
+}
+
+/* Its images and its pool are gone. */
+static void cleared(int r, const Fault *f, void *userdata)
+{
+        Removal *q = userdata;
+        Fault why = fault_copy(f);
+
+        if (r >= 0)
+                r = forget_readiness(q->template, &why);
+        if (r >= 0) {
+                (void) workers_submit(q->template->manager->workers, removal_run, removal_done, q,
+                                      removal_free, NULL);
+                return;
+        }
+        removal_done(q, r, &why, NULL);
+        removal_free(q);
+}
+
+static int check_unused(const Template *t, Fault *f)
+{
+        GHashTableIter iter;
+        void *object;
+
+        if (t->is_busy || t->is_cooling)
+                return fault_set(f, FAULT_BUSY,
+                                 "template '%s' is being imported, removed or cooled",
+                                 t->row->name);
+        g_hash_table_iter_init(&iter, t->manager->objects[OBJECT_SANDBOX]);
+        while (g_hash_table_iter_next(&iter, NULL, &object))
+                if (((Sandbox *) object)->template == t && !sandbox_is_hidden(object))
+                        return fault_set(f, FAULT_IN_USE,
+                                         "sandboxes stand on template '%s'; destroy them first",
+                                         t->row->name);
+        return 0;
 }
 
 int template_remove(Template *t, Caller *caller, OperationDone done, void *userdata, Fault *f)
@@ -518,12 +629,8 @@ int template_remove(Template *t, Caller *caller, OperationDone done, void *userd
         Json *detail = json_object_new_object();
         (void) json_object_object_add(detail, "name", json_object_new_string(t->row->name));
         r = audit_begin(m, caller, "template.remove", path, detail, &entry, f);
-        if (r == 0)
-                r = forget_readiness(t, f);
-        if (r < 0) {
-                (void) audit_end(entry, r, f);
+        if (r < 0)
                 return r;
-        }
         Removal *q = g_new0(Removal, 1);
         *q = (Removal){.template = t,
                        .entry = entry,
@@ -532,7 +639,7 @@ int template_remove(Template *t, Caller *caller, OperationDone done, void *userd
                        .userdata = userdata};
         t->is_busy = true;
         manager_begin_operation(m);
-        (void) workers_submit(m->workers, removal_run, removal_done, q, removal_free, NULL);
+        warm_clear(t, cleared, q);
         return 0;
 }
 
@@ -552,7 +659,7 @@ static int adopt(Manager *m, TemplateRow *row, Fault *f)
                 return r;
         }
         Template *t = g_new0(Template, 1);
-        *t = (Template){.manager = m, .row = row};
+        *t = (Template){.manager = m, .row = row, .pool_taken_usec = now_monotonic_usec()};
         manager_add(m, OBJECT_TEMPLATE, row->id.text, t);
         return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "diff/sameness.h"
+#include "diff/suspects.h"
 
 #include <string.h>
 
@@ -25,6 +26,7 @@ typedef struct Frame {
 typedef struct Comparison {
         Filesystem *fs[2]; /* old, new */
         Sameness same;
+        Suspects *suspects; /* NULL: all are */
         Report *report;
         GArray *frames;
         GByteArray *path;
@@ -46,7 +48,6 @@ static int load_side(Side *side, Fault *f)
 /* Loads both sides; `*ret_same` where the inodes are the same, byte for byte. */
 static int load_sides(Comparison *c, uint32_t old_ino, uint32_t new_ino, bool *ret_same, Fault *f)
 {
-        size_t size = c->fs[1]->inode_size;
         int r = 0;
 
         c->old.ino = old_ino;
@@ -57,15 +58,18 @@ static int load_sides(Comparison *c, uint32_t old_ino, uint32_t new_ino, bool *r
         if (r < 0 || !old_ino)
                 return r;
         if (old_ino == new_ino && same_inode(&c->same, old_ino)) {
-                memcpy(&c->old.inode, &c->new.inode, MAX(size, sizeof(c->new.inode.large)));
+                memcpy(&c->old.inode, &c->new.inode,
+                       MAX(c->fs[1]->inode_size, sizeof(c->new.inode.large)));
                 c->old.attributes = c->new.attributes;
                 *ret_same = true;
                 return 0;
         }
         r = load_side(&c->old, f);
-        if (r == 0)
-                *ret_same = c->same.delta && old_ino == new_ino && c->fs[0]->inode_size == size &&
-                            memcmp(&c->old.inode, &c->new.inode, size) == 0;
+        if (r < 0 || !new_ino)
+                return r;
+        size_t size = c->fs[1]->inode_size;
+        *ret_same = c->same.delta && old_ino == new_ino && c->fs[0]->inode_size == size &&
+                    memcmp(&c->old.inode, &c->new.inode, size) == 0;
         return r;
 }
 
@@ -103,11 +107,13 @@ typedef struct Shown {
         FileState state;
         char sha256[SHA256_HEX_SIZE];
         char *target;
+        char *content;
 } Shown;
 
 static void shown_done(Shown *shown)
 {
         g_free(shown->target);
+        g_free(shown->content);
 }
 
 static int read_target(Content *content, const Side *side, Shown *shown, Fault *f)
@@ -123,9 +129,19 @@ static int read_target(Content *content, const Side *side, Shown *shown, Fault *
         return content_read(content, 0, shown->target, (size_t) size, f);
 }
 
+static int read_shown(Content *content, Shown *shown, Fault *f)
+{
+        size_t size = (size_t) content_size(content);
+
+        shown->content = g_malloc(size + 1);
+        shown->state.content = shown->content;
+        shown->state.content_size = size;
+        return content_read(content, 0, shown->content, size, f);
+}
+
 /* `content` is opened where it was not yet. */
-static int show(const Side *side, Content **content, const GPtrArray *xattrs, bool show_xattrs,
-                Shown *shown, Fault *f)
+static int show(const Comparison *c, const Side *side, Content **content, const GPtrArray *xattrs,
+                bool show_xattrs, Shown *shown, Fault *f)
 {
         shown->state = (FileState){
                 .attributes = side->attributes,
@@ -142,7 +158,10 @@ static int show(const Side *side, Content **content, const GPtrArray *xattrs, bo
         if (side->attributes.kind == KIND_SYMLINK)
                 return read_target(*content, side, shown, f);
         shown->state.sha256 = shown->sha256;
-        return content_sha256(*content, shown->sha256, f);
+        int r = content_sha256(*content, shown->sha256, f);
+        if (r == 0 && report_wants_content(c->report, side->attributes.size))
+                r = read_shown(*content, shown, f);
+        return r;
 }
 
 static void report(Comparison *c, ChangeKind change, const Shown *old, const Shown *new)
@@ -159,7 +178,7 @@ static int report_one(Comparison *c, ChangeKind change, const Side *side, Fault 
 
         int r = xattrs_read(side->fs, side->ino, &side->inode, &xattrs, f);
         if (r == 0)
-                r = show(side, &content, xattrs, xattrs != NULL, &shown, f);
+                r = show(c, side, &content, xattrs, xattrs != NULL, &shown, f);
         if (r == 0 && change == CHANGE_ADDED)
                 report(c, change, NULL, &shown);
         else if (r == 0)
@@ -175,13 +194,14 @@ static int report_both(Comparison *c, ChangeKind change, Content **old, Content 
         bool show_xattrs = !xattrs_equal(old_xattrs, new_xattrs);
         Shown was = {0}, is = {0};
 
-        int r = show(&c->new, new, new_xattrs, show_xattrs, &is, f);
+        int r = show(c, &c->new, new, new_xattrs, show_xattrs, &is, f);
         if (r == 0 && change == CHANGE_METADATA) {
+                is.state.content = NULL;
                 was.state = is.state;
                 was.state.attributes = c->old.attributes;
                 was.state.xattrs = old_xattrs;
         } else if (r == 0) {
-                r = show(&c->old, old, old_xattrs, show_xattrs, &was, f);
+                r = show(c, &c->old, old, old_xattrs, show_xattrs, &was, f);
         }
         if (r == 0)
                 report(c, change, &was, &is);
@@ -303,7 +323,8 @@ static int compare_entry(Comparison *c, uint32_t old_ino, uint32_t new_ino, Faul
 {
         bool same = false;
 
-        if (old_ino == new_ino && same_file(&c->same, old_ino))
+        if (old_ino == new_ino &&
+            (c->suspects ? !suspects_has(c->suspects, old_ino) : same_file(&c->same, old_ino)))
                 return 0;
         int r = load_sides(c, old_ino, new_ino, &same, f);
         if (r < 0)
@@ -351,7 +372,7 @@ static bool next_name(Frame *frame, const char **ret_name, size_t *ret_size, uin
 static int walk(Comparison *c, Fault *f)
 {
         g_byte_array_append(c->path, (const guint8 *) "/", 1);
-        int r = compare_entry(c, EXT2_ROOT_INO, EXT2_ROOT_INO, f);
+        int r = compare_entry(c, c->fs[0] ? EXT2_ROOT_INO : 0, c->fs[1] ? EXT2_ROOT_INO : 0, f);
         if (r == 0 && c->frames->len == 0)
                 r = fault_set(f, FAULT_DIFF_FAILED, "the root of a file system is no directory");
         /* The root's own path is "/", that of its entries begins with it. */
@@ -377,13 +398,18 @@ static int walk(Comparison *c, Fault *f)
         return r;
 }
 
-int compare_filesystems(Filesystem *old, Filesystem *new, const Delta *delta, Report *out, Fault *f)
+int compare_filesystems(Filesystem *old, Filesystem *new, const Delta *delta, CompareMode mode,
+                        Report *out, Fault *f)
 {
+        g_autoptr(Suspects) suspects = NULL;
         g_autofree Comparison *c = g_new0(Comparison, 1);
 
         c->fs[0] = c->old.fs = old;
         c->fs[1] = c->new.fs = new;
         c->same = sameness_of(old, new, delta);
+        if (mode == COMPARE_CHANGED && old && new &&delta)
+                suspects = suspects_find(old, new, delta);
+        c->suspects = suspects;
         c->report = out;
         c->frames = g_array_new(FALSE, FALSE, sizeof(Frame));
         c->path = g_byte_array_new();

@@ -261,9 +261,23 @@ int content_read(Content *content, uint64_t offset, void *buffer, size_t size, F
         return 0;
 }
 
+int content_load(Content *content, char **ret, size_t *ret_size, Fault *f)
+{
+        size_t size = (size_t) content_size(content);
+        g_autofree char *bytes = g_malloc(size + 1);
+        int r = content_read(content, 0, bytes, size, f);
+
+        if (r < 0)
+                return r;
+        bytes[size] = '\0';
+        *ret = TAKE_PTR(bytes);
+        *ret_size = size;
+        return 0;
+}
+
 bool content_is_unchanged(const Content *content, const Delta *delta)
 {
-        uint64_t start = view_start(content->fs->view), block_size = content->fs->block_size;
+        uint64_t block_size = content->fs->block_size;
 
         if (content->inline_bytes)
                 return true;
@@ -272,7 +286,7 @@ bool content_is_unchanged(const Content *content, const Delta *delta)
         for (unsigned i = 0; i < content->extents->len; i++) {
                 const Extent *extent = &g_array_index(content->extents, Extent, i);
 
-                if (delta_may_differ(delta, start + extent->physical * block_size,
+                if (delta_may_differ(delta, extent->physical * block_size,
                                      extent->length * block_size))
                         return false;
         }
@@ -280,20 +294,18 @@ bool content_is_unchanged(const Content *content, const Delta *delta)
 }
 
 /* How many bytes from `offset` on are equal without a look: both are holes, or both refer to the
- * same place of the disk, up to the next mark. */
+ * same place, up to the next mark. */
 static uint64_t skip_equal(const Content *old, const Content *new, const Delta *delta,
                            uint64_t offset)
 {
         Run a = find_run(old, offset), b = find_run(new, offset);
         uint64_t n = MIN(a.length, b.length), at, length;
-        uint64_t disk_a = view_start(old->fs->view) + a.offset;
-        uint64_t disk_b = view_start(new->fs->view) + b.offset;
 
         if (a.is_hole && b.is_hole)
                 return n;
-        if (a.is_hole || b.is_hole || !delta || disk_a != disk_b)
+        if (a.is_hole || b.is_hole || !delta || a.offset != b.offset)
                 return 0;
-        return delta_next(delta, disk_a, disk_a + n, &at, &length) ? at - disk_a : n;
+        return delta_next(delta, a.offset, a.offset + n, &at, &length) ? at - a.offset : n;
 }
 
 int content_equal(Content *old, Content *new, const Delta *delta, bool *ret, Fault *f)

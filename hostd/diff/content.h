@@ -20,6 +20,10 @@ uint64_t content_size(const Content *content);
 /* Holes and unwritten extents read as zeros. The range must be within the size. */
 int content_read(Content *content, uint64_t offset, void *buffer, size_t size, Fault *f);
 
+/* All of it, with a NUL behind; that its size is bounded is for the caller to see to, who frees it.
+ */
+int content_load(Content *content, char **ret, size_t *ret_size, Fault *f);
+
 /* The block of the file system that holds block `logical` of the file; 0 for a hole. */
 uint64_t content_physical(const Content *content, uint64_t logical);
 

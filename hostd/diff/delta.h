@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Which parts of a disk can differ between two chains, known from their allocation tables alone.
+/* Which parts of a disk, or of a volume, can differ between two points, known from allocation
+ * tables alone.
  *
  * What is not marked is equal for certain; what is marked may still be equal. Its cost grows with
  * what the layers above the common ones hold, not with the disk. */
 
-#include "diff/chain.h"
+#include "diff/volume.h"
 
 typedef struct Delta Delta;
 
-/* FAULT_IMAGE_REFUSED, IO, NO_MEMORY. */
+/* Of a disk. FAULT_IMAGE_REFUSED, IO, NO_MEMORY. */
 int delta_new(Chain *old, Chain *new, Delta **ret, Fault *f);
+
+/* Of a volume that may be on other places of other disks than it was; `disks` has the delta of each
+ * disk, by its number. FAULT_NO_MEMORY. */
+int delta_new_volume(const Volume *old, const Volume *new, Delta *const *disks, Delta **ret,
+                     Fault *f);
+
 Delta *delta_free(Delta *delta);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Delta, delta_free)
 

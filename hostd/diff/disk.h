@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Two disks: which of their file systems are compared, and what is left.
- *
- * The root is compared: the ext4 partition that holds /etc, or the only ext4 partition. Every other
- * partition whose bytes differ is named in the report as not
- * read. */
+/* All disks of a guest at two points: every file system that can be read is compared, and whatever
+ * else differs is named. */
 
 #include "diff/chain.h"
+#include "diff/compare.h"
 #include "diff/report.h"
 
-/* `from` and `to` name the two points in messages. FAULT_DIFF_FAILED, IMAGE_REFUSED, IO. */
-int disk_compare(Chain *old, Chain *new, const char *from, const char *to, Report *report,
-                 Fault *f);
+/* One disk at both points. `name` ("vda") is how the guest's fstab may call it. */
+typedef struct DiskPair {
+        const char *name;
+        Chain *old, *new;
+} DiskPair;
+
+/* `from` and `to` name the two points in messages. FAULT_DIFF_FAILED, IMAGE_REFUSED, IO.
+ *
+ * Where the root's file system, or what is compared before it, is damaged, that is a fault; of any
+ * other it is said in the report that its comparison ended early. */
+int disks_compare(const DiskPair *disks, unsigned n_disks, const char *from, const char *to,
+                  CompareMode mode, Report *report, Fault *f);

@@ -330,3 +330,23 @@ const char *directory_name(const Directory *directory, const Entry *entry)
 {
         return (const char *) directory->names->data + entry->name_offset;
 }
+
+const Entry *directory_find(const Directory *directory, const char *name, size_t size)
+{
+        unsigned low = 0, high = directory->entries->len;
+
+        while (low < high) {
+                unsigned middle = low + (high - low) / 2;
+                const Entry *entry = directory_entry(directory, middle);
+                int order = memcmp(directory_name(directory, entry), name,
+                                   MIN(entry->name_length, size));
+
+                if (order == 0 && entry->name_length == size)
+                        return entry;
+                if (order < 0 || (order == 0 && entry->name_length < size))
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return NULL;
+}

@@ -57,5 +57,7 @@ int filesystem_read_directory(Filesystem *fs, uint32_t ino, Directory **ret, Fau
 
 Directory *directory_free(Directory *directory);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Directory, directory_free)
-const Entry *directory_entry(const Directory *directory, unsigned i);       /* NULL at the end */
+const Entry *directory_entry(const Directory *directory, unsigned i); /* NULL at the end */
+const Entry *directory_find(const Directory *directory, const char *name,
+                            size_t size);                                   /* or NULL */
 const char *directory_name(const Directory *directory, const Entry *entry); /* no NUL */

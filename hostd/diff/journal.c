@@ -2,6 +2,7 @@
 #include "diff/journal.h"
 
 #include "base/cleanup.h"
+#include "diff/bytes.h"
 #include "diff/content.h"
 
 #include <string.h>
@@ -51,14 +52,6 @@ typedef struct Journal {
 
 typedef enum Pass { PASS_SCAN, PASS_REVOKE, PASS_REPLAY } Pass;
 
-static uint32_t get_u32(const uint8_t *bytes, size_t offset)
-{
-        uint32_t value;
-
-        memcpy(&value, bytes + offset, sizeof(value));
-        return GUINT32_FROM_BE(value);
-}
-
 static int damaged(const Journal *j, const char *what, Fault *f)
 {
         return fault_set(f, FAULT_DIFF_FAILED, "the journal of %s is damaged: %s", j->fs->name,
@@ -79,7 +72,7 @@ static bool has_csum(const Journal *j)
 /* The CRC32C of a block with its own checksum, at `at`, taken as zero. */
 static bool csum_matches(const Journal *j, uint8_t *block, size_t at, size_t size)
 {
-        uint32_t stored = get_u32(block, at);
+        uint32_t stored = get_be32(block + at);
 
         memset(block + at, 0, sizeof(stored));
         uint32_t sum = ext2fs_crc32c_le(j->csum_seed, block, size);
@@ -110,16 +103,16 @@ static int read_super(Journal *j, Fault *f)
         int r = read_block(j, 0, b, f);
         if (r < 0)
                 return r;
-        uint32_t type = get_u32(b, 4);
-        if (get_u32(b, 0) != JBD2_MAGIC || (type != BLOCK_SUPER_V1 && type != BLOCK_SUPER_V2))
+        uint32_t type = get_be32(b + 4);
+        if (get_be32(b) != JBD2_MAGIC || (type != BLOCK_SUPER_V1 && type != BLOCK_SUPER_V2))
                 return damaged(j, "it has no superblock", f);
-        if (get_u32(b, 12) != j->fs->block_size)
+        if (get_be32(b + 12) != j->fs->block_size)
                 return damaged(j, "its block size is not that of the file system", f);
-        j->end = get_u32(b, 16);
-        j->first = get_u32(b, 20);
-        j->sequence = get_u32(b, 24);
-        j->start = get_u32(b, 28);
-        j->features = type == BLOCK_SUPER_V2 ? get_u32(b, 40) : 0;
+        j->end = get_be32(b + 16);
+        j->first = get_be32(b + 20);
+        j->sequence = get_be32(b + 24);
+        j->start = get_be32(b + 28);
+        j->features = type == BLOCK_SUPER_V2 ? get_be32(b + 40) : 0;
         if (j->features & FEATURE_FAST_COMMIT)
                 return fault_set(f, FAULT_DIFF_FAILED,
                                  "%s was not closed cleanly and its journal uses fast commits, "
@@ -165,18 +158,18 @@ static bool next_tag(const Journal *j, size_t *at, Tag *ret)
 
         if (*at + j->tag_size > end)
                 return false;
-        ret->block = get_u32(tag, 0);
+        ret->block = get_be32(tag);
         if (j->features & FEATURE_CSUM_V3) {
-                ret->flags = get_u32(tag, 4);
-                ret->csum = get_u32(tag, 12);
+                ret->flags = get_be32(tag + 4);
+                ret->csum = get_be32(tag + 12);
         } else {
-                uint32_t word = get_u32(tag, 4);
+                uint32_t word = get_be32(tag + 4);
 
                 ret->flags = word & 0xffff;
                 ret->csum = word >> 16;
         }
         if (j->features & FEATURE_64BIT)
-                ret->block |= (uint64_t) get_u32(tag, 8) << 32;
+                ret->block |= (uint64_t) get_be32(tag + 8) << 32;
         *at += j->tag_size + (ret->flags & TAG_SAME_UUID ? 0 : UUID_SIZE);
         return true;
 }
@@ -243,15 +236,15 @@ static int pass_descriptor(Journal *j, Pass pass, uint32_t sequence, uint32_t *a
 static int pass_revoke(Journal *j, uint32_t sequence, Fault *f)
 {
         size_t size = j->features & FEATURE_64BIT ? 8 : 4;
-        size_t end = get_u32(j->block, HEADER_SIZE);
+        size_t end = get_be32(j->block + HEADER_SIZE);
 
         if (end > j->fs->block_size - (has_csum(j) ? 4 : 0))
                 return damaged(j, "a revoke record is too long", f);
         for (size_t at = HEADER_SIZE + 4; at + size <= end; at += size) {
-                uint64_t block = get_u32(j->block, at);
+                uint64_t block = get_be32(j->block + at);
 
                 if (size == 8)
-                        block = block << 32 | get_u32(j->block, at + 4);
+                        block = block << 32 | get_be32(j->block + at + 4);
                 /* The passes go forward: the last sequence wins. */
                 uint64_t *record = g_new(uint64_t, 2);
                 record[0] = block;
@@ -265,9 +258,9 @@ static int pass_revoke(Journal *j, uint32_t sequence, Fault *f)
 static bool is_of_log(Journal *j, uint32_t sequence, uint32_t *ret_type)
 {
         uint32_t block_size = j->fs->block_size;
-        uint32_t type = get_u32(j->block, 4);
+        uint32_t type = get_be32(j->block + 4);
 
-        if (get_u32(j->block, 0) != JBD2_MAGIC || get_u32(j->block, 8) != sequence)
+        if (get_be32(j->block) != JBD2_MAGIC || get_be32(j->block + 8) != sequence)
                 return false;
         if (type != BLOCK_DESCRIPTOR && type != BLOCK_COMMIT && type != BLOCK_REVOKE)
                 return false;

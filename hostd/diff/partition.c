@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "diff/partition.h"
 
-#include <string.h>
+#include "diff/bytes.h"
+#include "diff/signature.h"
+
+#include <stdlib.h>
 
 #define SECTOR            512
 #define LOGICAL_FIRST     5
@@ -9,96 +12,62 @@
 #define GPT_ENTRY_MAX     4096
 #define GPT_HEADER_LENGTH 92
 
-/* A file system's mark, and where it is. */
-typedef struct Signature {
-        const char *type;
-        uint32_t offset, length;
-        const char *bytes;
-} Signature;
-
-static const Signature signatures[] = {
-        {"ext4", 1024 + 56, 2, "\x53\xef"},
-        {"xfs", 0, 4, "XFSB"},
-        {"btrfs", 65536 + 64, 8, "_BHRfS_M"},
-        {"LVM", 512 + 24, 8, "LVM2 001"},
-        {"LVM", 24, 8, "LVM2 001"},
-        {"LUKS", 0, 6, "LUKS\xba\xbe"},
-        {"swap", 4096 - 10, 10, "SWAPSPACE2"},
-        {"ntfs", 3, 8, "NTFS    "},
-        {"exfat", 3, 8, "EXFAT   "},
-        {"vfat", 54, 3, "FAT"},
-        {"vfat", 82, 5, "FAT32"},
-        {"f2fs", 1024, 4, "\x10\x20\xf5\xf2"},
-        {"squashfs", 0, 4, "hsqs"},
-        {"erofs", 1024, 4, "\xe2\xe1\xf5\xe0"},
-        {"RAID", 4096, 4, "\xfc\x4e\x2b\xa9"},
-        {"bcachefs", 4096 + 24, 4, "\xc6\x85\x73\xf6"},
-        {"ISO 9660", 32769, 5, "CD001"},
-};
-
 typedef struct Table {
-        Chain *chain;
+        const Volume *disk;
         Partition *partitions;
         unsigned n;
+        uint32_t mbr_id;
 } Table;
 
-static uint32_t get_le32(const uint8_t *bytes)
+/* The new partition, or NULL where none of it is on the disk. */
+static Partition *add_partition(Table *table, unsigned number, uint64_t first_sector,
+                                uint64_t n_sectors, uint32_t sector_size)
 {
-        uint32_t value;
+        uint64_t disk_sectors = volume_size(table->disk) / sector_size;
 
-        memcpy(&value, bytes, sizeof(value));
-        return GUINT32_FROM_LE(value);
+        if (n_sectors == 0 || table->n == PARTITIONS_MAX - 1 || first_sector >= disk_sectors)
+                return NULL;
+        Partition *partition = &table->partitions[table->n++];
+        *partition = (Partition){
+                .number = number,
+                .start = first_sector * sector_size,
+                .length = MIN(n_sectors, disk_sectors - first_sector) * sector_size,
+        };
+        return partition;
 }
 
-static uint64_t get_le64(const uint8_t *bytes)
+static void add_mbr_partition(Table *table, unsigned number, uint64_t first, uint64_t n)
 {
-        return get_le32(bytes) | (uint64_t) get_le32(bytes + 4) << 32;
+        Partition *partition = add_partition(table, number, first, n, SECTOR);
+
+        if (partition)
+                (void) g_snprintf(partition->uuid, sizeof(partition->uuid), "%08x-%02x",
+                                  table->mbr_id, number);
 }
 
-/* Reads zeros beyond the end of the disk. */
-static int read_disk(Chain *chain, uint64_t offset, void *buffer, size_t size, Fault *f)
+/* The first three fields are numbers, the others bytes; the name is UTF-16. */
+static void add_gpt_partition(Table *table, unsigned number, const uint8_t *entry,
+                              uint32_t sector_size)
 {
-        uint64_t end = chain_size(chain);
-        size_t n = offset < end ? (size_t) MIN(size, end - offset) : 0;
+        uint64_t first = get_le64(entry + 32), last = get_le64(entry + 40);
+        const uint8_t *id = entry + 16;
+        uint16_t name[36];
 
-        memset((char *) buffer + n, 0, size - n);
-        return n > 0 ? chain_read(chain, offset, buffer, n, f) : 0;
-}
-
-static int identify(Chain *chain, uint64_t start, uint64_t length, const char **ret, Fault *f)
-{
-        *ret = "unknown";
-        for (size_t i = 0; i < G_N_ELEMENTS(signatures); i++) {
-                const Signature *s = &signatures[i];
-                uint8_t bytes[16];
-
-                if (length < s->offset + s->length)
-                        continue;
-                int r = read_disk(chain, start + s->offset, bytes, s->length, f);
-                if (r < 0)
-                        return r;
-                if (memcmp(bytes, s->bytes, s->length) == 0) {
-                        *ret = s->type;
-                        return 0;
-                }
-        }
-        return 0;
-}
-
-static int add_partition(Table *table, unsigned number, uint64_t first_sector, uint64_t n_sectors,
-                         uint32_t sector_size, Fault *f)
-{
-        uint64_t size = chain_size(table->chain);
-        const char *type = NULL;
-
-        if (n_sectors == 0 || table->n == PARTITIONS_MAX || first_sector >= size / sector_size)
-                return 0;
-        n_sectors = MIN(n_sectors, size / sector_size - first_sector);
-        uint64_t start = first_sector * sector_size, length = n_sectors * sector_size;
-        int r = identify(table->chain, start, length, &type, f);
-        if (r == 0)
-                table->partitions[table->n++] = (Partition){number, start, length, type};
-        return r;
+        if (last < first || last == UINT64_MAX)
+                return;
+        Partition *partition = add_partition(table, number, first, last - first + 1, sector_size);
+        if (!partition)
+                return;
+        (void) g_snprintf(partition->uuid, sizeof(partition->uuid),
+                          "%08x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", get_le32(id),
+                          id[5], id[4], id[7], id[6], id[8], id[9], id[10], id[11], id[12], id[13],
+                          id[14], id[15]);
+        memcpy(name, entry + 56, sizeof(name));
+        for (size_t i = 0; i < G_N_ELEMENTS(name); i++)
+                name[i] = GUINT16_FROM_LE(name[i]);
+        g_autofree char *text = g_utf16_to_utf8(name, G_N_ELEMENTS(name), NULL, NULL, NULL);
+        if (text)
+                (void) g_strlcpy(partition->name, text, sizeof(partition->name));
 }
 
 static bool is_extended(uint8_t type)
@@ -115,16 +84,16 @@ static int read_logical(Table *table, uint64_t extended, Fault *f)
         for (unsigned number = LOGICAL_FIRST; number < PARTITIONS_MAX; number++) {
                 uint8_t sector[SECTOR];
 
-                int r = read_disk(table->chain, record * SECTOR, sector, sizeof(sector), f);
+                int r = volume_read(table->disk, record * SECTOR, sector, sizeof(sector), f);
                 if (r < 0)
                         return r;
                 if (sector[510] != 0x55 || sector[511] != 0xaa)
                         return 0;
                 const uint8_t *entry = sector + 446, *next = entry + 16;
-                r = add_partition(table, number, record + get_le32(entry + 8), get_le32(entry + 12),
-                                  SECTOR, f);
-                if (r < 0 || !is_extended(next[4]) || get_le32(next + 8) == 0)
-                        return r;
+                add_mbr_partition(table, number, record + get_le32(entry + 8),
+                                  get_le32(entry + 12));
+                if (!is_extended(next[4]) || get_le32(next + 8) == 0)
+                        return 0;
                 record = extended + get_le32(next + 8);
         }
         return 0;
@@ -132,17 +101,18 @@ static int read_logical(Table *table, uint64_t extended, Fault *f)
 
 static int read_mbr(Table *table, const uint8_t *sector, Fault *f)
 {
+        table->mbr_id = get_le32(sector + 440);
         for (unsigned i = 0; i < 4; i++) {
                 const uint8_t *entry = sector + 446 + 16 * (size_t) i;
                 uint32_t start = get_le32(entry + 8), length = get_le32(entry + 12);
-                int r = 0;
 
                 if (entry[4] == 0 || length == 0)
                         continue;
-                if (is_extended(entry[4]))
-                        r = read_logical(table, start, f);
-                else
-                        r = add_partition(table, i + 1, start, length, SECTOR, f);
+                if (!is_extended(entry[4])) {
+                        add_mbr_partition(table, i + 1, start, length);
+                        continue;
+                }
+                int r = read_logical(table, start, f);
                 if (r < 0)
                         return r;
         }
@@ -155,26 +125,21 @@ static int read_gpt(Table *table, uint32_t sector_size, Fault *f)
         static const uint8_t unused[16];
         uint8_t header[GPT_HEADER_LENGTH], entry[GPT_ENTRY_MIN];
 
-        int r = read_disk(table->chain, sector_size, header, sizeof(header), f);
+        int r = volume_read(table->disk, sector_size, header, sizeof(header), f);
         if (r < 0)
                 return r;
         uint64_t lba = get_le64(header + 72);
         uint32_t n = get_le32(header + 80), size = get_le32(header + 84);
         if (memcmp(header, "EFI PART", 8) != 0 || size < GPT_ENTRY_MIN || size > GPT_ENTRY_MAX ||
-            lba >= chain_size(table->chain) / sector_size)
+            lba >= volume_size(table->disk) / sector_size)
                 return 0;
         for (uint32_t i = 0; i < MIN(n, PARTITIONS_MAX); i++) {
-                r = read_disk(table->chain, lba * sector_size + (uint64_t) i * size, entry,
-                              sizeof(entry), f);
+                r = volume_read(table->disk, lba * sector_size + (uint64_t) i * size, entry,
+                                sizeof(entry), f);
                 if (r < 0)
                         return r;
-                uint64_t first = get_le64(entry + 32), last = get_le64(entry + 40);
-                if (memcmp(entry, unused, sizeof(unused)) == 0 || last < first ||
-                    last == UINT64_MAX)
-                        continue;
-                r = add_partition(table, i + 1, first, last - first + 1, sector_size, f);
-                if (r < 0)
-                        return r;
+                if (memcmp(entry, unused, sizeof(unused)) != 0)
+                        add_gpt_partition(table, i + 1, entry, sector_size);
         }
         return 1;
 }
@@ -194,21 +159,31 @@ static bool has_mbr(const uint8_t *sector)
         return false;
 }
 
-int partitions_read(Chain *chain, Partition *ret, unsigned *ret_n, Fault *f)
+static int compare_numbers(const void *a, const void *b)
 {
-        Table table = {chain, ret, 0};
-        uint64_t size = chain_size(chain);
-        const char *type = "unknown";
+        const Partition *x = a, *y = b;
+
+        return (x->number > y->number) - (x->number < y->number);
+}
+
+int partitions_read(const Volume *disk, Partition ret[static PARTITIONS_MAX], unsigned *ret_n,
+                    Fault *f)
+{
+        Table table = {.disk = disk, .partitions = ret};
+        Signature signature = {.type = "unknown"};
         uint8_t sector[SECTOR];
 
-        int r = read_disk(chain, 0, sector, sizeof(sector), f);
+        int r = volume_read(disk, 0, sector, sizeof(sector), f);
         if (r == 0)
-                r = identify(chain, 0, size, &type, f);
+                r = signature_read(disk, &signature, f);
         if (r < 0)
                 return r;
         /* A boot sector's mark is also at the start of some file systems; the table wins only where
-         * no file system is there. */
-        bool has_table = strcmp(type, "unknown") == 0 || strcmp(type, "ISO 9660") == 0;
+         * no file system is there. But ext4's superblock is behind the boot sector, and may be made
+         * of a GPT's entries: which of the two the guest uses cannot be known. */
+        bool is_ext = signature_is_ext(&signature);
+        bool has_table = is_ext || strcmp(signature.type, "unknown") == 0 ||
+                         strcmp(signature.type, "iso9660") == 0;
         if (has_table && has_mbr(sector)) {
                 r = read_gpt(&table, SECTOR, f);
                 if (r == 0)
@@ -218,13 +193,9 @@ int partitions_read(Chain *chain, Partition *ret, unsigned *ret_n, Fault *f)
                 if (r < 0)
                         return r;
         }
-        if (table.n == 0)
-                ret[table.n++] = (Partition){0, 0, size, type};
+        if (table.n == 0 || is_ext)
+                ret[table.n++] = (Partition){.length = volume_size(disk)};
+        qsort(ret, table.n, sizeof(*ret), compare_numbers);
         *ret_n = table.n;
         return 0;
-}
-
-bool partition_is_ext(const Partition *partition)
-{
-        return strcmp(partition->type, "ext4") == 0;
 }

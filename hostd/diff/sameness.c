@@ -11,22 +11,21 @@
 
 Sameness sameness_of(Filesystem *old, Filesystem *new, const Delta *delta)
 {
-        bool aligned = view_start(old->view) == view_start(new->view) &&
-                       old->block_size == new->block_size && old->inode_size == new->inode_size;
+        bool aligned = old && new && old->block_size == new->block_size &&
+                       old->inode_size == new->inode_size;
 
         return (Sameness){
                 .old = old,
                 .new = new,
                 .delta = aligned ? delta : NULL,
-                .ea_inodes = ext2fs_has_feature_ea_inode(old->ext2->super) ||
-                             ext2fs_has_feature_ea_inode(new->ext2->super),
+                .ea_inodes = (old && ext2fs_has_feature_ea_inode(old->ext2->super)) ||
+                             (new &&ext2fs_has_feature_ea_inode(new->ext2->super)),
         };
 }
 
 bool same_range(const Sameness *same, uint64_t offset, uint64_t length)
 {
-        return same->delta &&
-               !delta_may_differ(same->delta, view_start(same->new->view) + offset, length);
+        return same->delta && !delta_may_differ(same->delta, offset, length);
 }
 
 static bool same_blocks(const Sameness *same, uint64_t block, uint64_t count)

@@ -16,7 +16,8 @@ typedef struct Sameness {
         bool ea_inodes;     /* values of attributes may be in inodes of their own */
 } Sameness;
 
-/* `delta` covers the disks that both are on; it is of use only if both begin at the same place. */
+/* `delta` is of the volumes that both are on. One of the two may be NULL: then nothing is the same.
+ */
 Sameness sameness_of(Filesystem *old, Filesystem *new, const Delta *delta);
 
 /* A range of the view, in bytes. */

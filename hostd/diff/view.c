@@ -21,22 +21,20 @@ typedef struct Slot {
 } Slot;
 
 struct View {
-        Chain *chain;
-        uint64_t start, length;
+        const Volume *volume;
+        uint64_t length;
         uint32_t block_size;
         GHashTable *redirects; /* block → Redirect; NULL while there are none */
         Slot slots[CACHE_SLOTS];
         Fault fault;
 };
 
-View *view_new(Chain *chain, uint64_t start, uint64_t length)
+View *view_new(const Volume *volume)
 {
         View *view = g_new0(View, 1);
-        uint64_t size = chain_size(chain);
 
-        view->chain = chain;
-        view->start = MIN(start, size);
-        view->length = MIN(length, size - view->start);
+        view->volume = volume;
+        view->length = volume_size(volume);
         return view;
 }
 
@@ -50,11 +48,6 @@ View *view_free(View *view)
                 g_hash_table_unref(view->redirects);
         g_free(view);
         return NULL;
-}
-
-uint64_t view_start(const View *view)
-{
-        return view->start;
 }
 
 uint64_t view_length(const View *view)
@@ -77,7 +70,7 @@ static int load_chunk(View *view, uint64_t chunk, const uint8_t **ret, Fault *f)
                 slot->chunk_plus_1 = 0;
                 if (!slot->bytes)
                         slot->bytes = g_malloc(CACHE_CHUNK);
-                int r = chain_read(view->chain, view->start + offset, slot->bytes, size, f);
+                int r = volume_read(view->volume, offset, slot->bytes, size, f);
                 if (r < 0)
                         return r;
                 slot->chunk_plus_1 = chunk + 1;
@@ -92,7 +85,7 @@ static int read_plain(View *view, uint64_t offset, void *buffer, size_t size, Fa
         char *p = buffer;
 
         if (size >= CACHE_CHUNK)
-                return chain_read(view->chain, view->start + offset, buffer, size, f);
+                return volume_read(view->volume, offset, buffer, size, f);
         while (size > 0) {
                 size_t in_chunk = (size_t) (offset % CACHE_CHUNK);
                 size_t n = MIN(size, CACHE_CHUNK - in_chunk);
@@ -148,6 +141,23 @@ int view_read(View *view, uint64_t offset, void *buffer, size_t size, Fault *f)
         return 0;
 }
 
+static bool is_redirected(const View *view, uint64_t offset, uint64_t size)
+{
+        if (!view->redirects)
+                return false;
+        for (uint64_t block = offset / view->block_size; block * view->block_size < offset + size;
+             block++)
+                if (g_hash_table_contains(view->redirects, &block))
+                        return true;
+        return false;
+}
+
+bool view_is_hole(View *view, uint64_t offset, uint64_t size)
+{
+        return size > 0 && offset <= view->length && size <= view->length - offset &&
+               volume_is_hole(view->volume, offset, size) && !is_redirected(view, offset, size);
+}
+
 bool view_redirect(View *view, uint32_t block_size, uint64_t block, uint64_t source,
                    uint32_t first_word)
 {
@@ -178,6 +188,6 @@ void view_foreach_redirect(const View *view,
         while (g_hash_table_iter_next(&iter, NULL, &value)) {
                 const Redirect *redirect = value;
 
-                mark(data, view->start + redirect->block * view->block_size, view->block_size);
+                mark(data, redirect->block * view->block_size, view->block_size);
         }
 }

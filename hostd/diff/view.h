@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* A byte range of a chain (a partition, or all of the disk), as a file system on it should see it.
+/* A volume as the file system on it should see it.
  *
- * Single blocks can be redirected to other blocks of the same range: that is how a journal is
+ * Single blocks can be redirected to other blocks of the same volume: that is how a journal is
  * replayed without writing, and without a copy in memory. */
 
-#include "diff/chain.h"
-
-#include <stdbool.h>
+#include "diff/volume.h"
 
 typedef struct View View;
 
-/* Borrows the chain. The range is cut where the disk ends. */
-View *view_new(Chain *chain, uint64_t start, uint64_t length);
+/* Borrows the volume. */
+View *view_new(const Volume *volume);
 View *view_free(View *view);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(View, view_free)
 
-/* In bytes: where it begins on the disk, and how long it is. */
-uint64_t view_start(const View *view);
+/* In bytes. */
 uint64_t view_length(const View *view);
 
 /* Exactly `size` bytes; reading beyond the end is FAULT_DIFF_FAILED. Small reads are cached. */
 int view_read(View *view, uint64_t offset, void *buffer, size_t size, Fault *f);
+
+/* True: the range reads as zeros, and nothing has to be read to know it. False: it may as well. */
+bool view_is_hole(View *view, uint64_t offset, uint64_t size);
 
 /* Where readers that know only numbers for errors (libext2fs) leave the reason of the first one. */
 Fault *view_fault(View *view);
@@ -33,6 +33,6 @@ Fault *view_fault(View *view);
 bool view_redirect(View *view, uint32_t block_size, uint64_t block, uint64_t source,
                    uint32_t first_word);
 
-/* Calls `mark` with the disk offset and length of each redirected block. */
+/* Calls `mark` with the offset and length of each redirected block. */
 void view_foreach_redirect(const View *view,
                            void (*mark)(void *data, uint64_t offset, uint64_t length), void *data);

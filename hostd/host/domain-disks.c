@@ -8,6 +8,7 @@
 #include "host/xml.h"
 
 #include <errno.h>
+#include <libvirt/libvirt-qemu.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,6 +17,9 @@
 #define MERGE_MAX_USEC      (120 * USEC_PER_SEC)
 #define MERGE_POLL_MIN_USEC (2 * USEC_PER_MSEC)
 #define MERGE_POLL_MAX_USEC (100 * USEC_PER_MSEC)
+
+#define FLATTEN_POLL_MIN_USEC (5 * USEC_PER_MSEC)
+#define FLATTEN_POLL_MAX_USEC (500 * USEC_PER_MSEC)
 
 DomainDisk *domain_disks_free(DomainDisk *disks, size_t n)
 {
@@ -204,6 +208,22 @@ static void remove_unused(Hypervisor *h, const char *id, const DomainDisk *disks
         domain_disks_free(present, n_present);
 }
 
+int domain_end_flatten(DomainCall *call, const char *target, Fault *f)
+{
+        virDomainBlockJobInfo info;
+        int r = virDomainGetBlockJobInfo(call->domain, target, &info, 0);
+
+        if (r < 0)
+                return call_fault(call, f, "ask for the disk's job of");
+        if (r == 0 || info.type != VIR_DOMAIN_BLOCK_JOB_TYPE_PULL)
+                return 0;
+        hypervisor_count_ended_flatten(call->h);
+        if (virDomainBlockJobAbort(call->domain, target, 0) == 0 ||
+            virDomainGetBlockJobInfo(call->domain, target, &info, 0) == 0)
+                return 0;
+        return call_fault(call, f, "end the copying of the disks of");
+}
+
 static int cut(DomainCall *call, const DomainDisk *disks, size_t n, Fault *f)
 {
         unsigned flags = VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY |
@@ -231,6 +251,8 @@ int hypervisor_cut_disks(Hypervisor *h, const char *id, const DomainDisk *disks,
                 r = load_xml(&call, 0, &doc, f);
         if (r >= 0)
                 r = check_targets(doc, disks, n, f);
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = domain_end_flatten(&call, disks[i].target, f);
         while (r >= 0 && n_made < n) {
                 r = create_overlay(&call, find_disk(doc, disks[n_made].target), &disks[n_made], f);
                 n_made += r >= 0;
@@ -303,8 +325,10 @@ static int wait_and_pivot(DomainCall *call, const char *target, Fault *f)
 static int merge(DomainCall *call, const DomainDisk *base, Fault *f)
 {
         virDomainBlockJobInfo info;
-        int r = check_base(call, base, f);
+        int r = domain_end_flatten(call, base->target, f);
 
+        if (r >= 0)
+                r = check_base(call, base, f);
         if (r != 0)
                 return MIN(r, 0);
         r = virDomainGetBlockJobInfo(call->domain, base->target, &info, 0);
@@ -327,5 +351,144 @@ int hypervisor_merge_disks(Hypervisor *h, const char *id, const DomainDisk *base
 
         for (size_t i = 0; r >= 0 && i < n; i++)
                 r = merge(&call, &base_disks[i], f);
+        return r;
+}
+
+/* -- flattening ----------------------------------------------------------------------------- */
+
+typedef struct Flatten {
+        const DomainDisk *base;
+        char *top;             /* where the domain wrote to at the beginning */
+        unsigned ended_before; /* hypervisor_ended_flattens() then */
+} Flatten;
+
+static void flatten_clear(Flatten *flatten)
+{
+        g_free(flatten->top);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Flatten, flatten_clear)
+
+/* 1 where the top of the disk stands on the base, 0 where it does not yet, negative where it is
+ * another top by now. */
+static int check_flat(DomainCall *call, Flatten *flatten, Fault *f)
+{
+        g_autoptr(XmlDoc) doc = NULL;
+        const DomainDisk *base = flatten->base;
+        int r = load_xml(call, 0, &doc, f);
+
+        if (r < 0)
+                return r;
+        xmlNode *node = find_disk(doc, base->target);
+        g_autofree char *top = xml_get(xml_find(node, "source"), "file");
+        if (!top)
+                return fault_set(f, FAULT_NOT_FOUND, "the domain has no disk file '%s'",
+                                 base->target);
+        if (!flatten->top)
+                flatten->top = g_strdup(top);
+        if (!g_str_equal(top, flatten->top))
+                return fault_set(f, FAULT_CANCELLED, "disk '%s' was cut while it was copied into",
+                                 base->target);
+        return xml_has(xml_find(xml_find(node, "backingStore"), "source"), "file", base->path);
+}
+
+/* In one directory the files name each other without it, and have to go on so. */
+static int begin_flatten(DomainCall *call, const Flatten *flatten, Fault *f)
+{
+        const DomainDisk *base = flatten->base;
+        g_autofree char *directory = g_path_get_dirname(flatten->top);
+        g_autofree char *base_directory = g_path_get_dirname(base->path);
+        unsigned flags =
+                g_str_equal(directory, base_directory) ? VIR_DOMAIN_BLOCK_REBASE_RELATIVE : 0;
+
+        if (virDomainBlockRebase(call->domain, base->target, base->path, 0, flags) == 0)
+                return 0;
+        /* Layers of a fluid before 0.2 name each other with the directory. */
+        if (flags && virDomainBlockRebase(call->domain, base->target, base->path, 0, 0) == 0)
+                return 0;
+        return call_fault(call, f, "copy into the disks of");
+}
+
+/* What was copied is on the disk before the layers that it came from are removed. QEMU's names for
+ * images are numbered as libvirt shows it; other answers than none are complaints. */
+static int flush(DomainCall *call, const Flatten *flatten, Fault *f)
+{
+        g_autoptr(XmlDoc) doc = NULL;
+        char *words = NULL;
+        int r = load_xml(call, 0, &doc, f);
+
+        if (r < 0)
+                return r;
+        g_autofree char *number =
+                xml_get(xml_find(find_disk(doc, flatten->base->target), "source"), "index");
+        g_autofree char *command =
+                g_strdup_printf("qemu-io libvirt-%s-format flush", number ? number : "0");
+        if (virDomainQemuMonitorCommand(call->domain, command, &words,
+                                        VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP) < 0)
+                return call_fault(call, f, "flush the disks of");
+        if (g_strchomp(words)[0])
+                r = fault_set(f, FAULT_HYPERVISOR_FAILED, "cannot flush disk '%s': %s",
+                              flatten->base->target, words);
+        free(words);
+        return r;
+}
+
+/* Nothing tells why a job is no more. */
+static int fault_ended(DomainCall *call, const Flatten *flatten, Fault *f)
+{
+        const char *target = flatten->base->target;
+
+        if (virDomainIsActive(call->domain) == 0 ||
+            hypervisor_ended_flattens(call->h) != flatten->ended_before)
+                return fault_set(f, FAULT_CANCELLED, "the copying into disk '%s' was ended",
+                                 target);
+        return fault_set(f, FAULT_HYPERVISOR_FAILED,
+                         "QEMU gave up copying into disk '%s'; is there room for it?", target);
+}
+
+static int wait_for_flatten(DomainCall *call, Flatten *flatten, Fault *f)
+{
+        uint64_t pause_usec = FLATTEN_POLL_MIN_USEC;
+        virDomainBlockJobInfo info;
+        int r;
+
+        while ((r = virDomainGetBlockJobInfo(call->domain, flatten->base->target, &info, 0)) == 1) {
+                g_usleep(pause_usec);
+                pause_usec = MIN(2 * pause_usec, FLATTEN_POLL_MAX_USEC);
+        }
+        if (r < 0 && virDomainIsActive(call->domain) != 0)
+                return call_fault(call, f, "watch the copying into the disks of");
+        r = check_flat(call, flatten, f);
+        return r == 0 ? fault_ended(call, flatten, f) : r < 0 ? r : flush(call, flatten, f);
+}
+
+static int flatten_disk(DomainCall *call, const DomainDisk *base, Fault *f)
+{
+        g_auto(Flatten)
+                flatten = {.base = base, .ended_before = hypervisor_ended_flattens(call->h)};
+        virDomainBlockJobInfo info;
+        int r = check_flat(call, &flatten, f);
+
+        if (r != 0)
+                return r < 0 ? r : flush(call, &flatten, f);
+        r = virDomainGetBlockJobInfo(call->domain, base->target, &info, 0);
+        if (r < 0)
+                return call_fault(call, f, "ask for the disk's job of");
+        if (r == 0)
+                r = begin_flatten(call, &flatten, f);
+        else if (info.type != VIR_DOMAIN_BLOCK_JOB_TYPE_PULL)
+                r = fault_set(f, FAULT_BUSY, "another job is under way on disk '%s'", base->target);
+        return r < 0 ? r : wait_for_flatten(call, &flatten, f);
+}
+
+int hypervisor_flatten_disks(Hypervisor *h, const char *id, const DomainDisk *bases, size_t n,
+                             Fault *f)
+{
+        g_auto(DomainCall) call = {0};
+        int r = domain_call_begin_present(&call, h, id, f);
+
+        if (r >= 0 && virDomainIsActive(call.domain) == 0)
+                r = fault_set(f, FAULT_WRONG_STATE, "domain " DOMAIN_PREFIX "%s does not run", id);
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = flatten_disk(&call, &bases[i], f);
         return r;
 }

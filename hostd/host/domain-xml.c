@@ -2,15 +2,15 @@
 #include "host/hypervisor.h"
 
 #include "base/name.h"
-#include "host/xml.h"
+#include "host/domain-xml-private.h"
 
 #include <inttypes.h>
 #include <json-c/json.h>
 
-#define QEMU_NAMESPACE "http://libvirt.org/schemas/domain/qemu/1.0"
-
 /* virtio-serial's last port by default; libvirt numbers its own channels from 1 upward. */
 #define AGENT_PORT_NUMBER 30
+
+#define N_SPARE_PORTS 2
 
 /* What a sandbox is without a blueprint. No <model> beside the CPU's mode, no addresses: libvirt
  * fills them in once, at definition. */
@@ -54,7 +54,7 @@ static int check_numbers(const DomainSpec *spec, Fault *f)
         return 0;
 }
 
-static int check_spec(const DomainSpec *spec, Fault *f)
+int domain_check_spec(const DomainSpec *spec, Fault *f)
 {
         int r = check_numbers(spec, f);
 
@@ -79,7 +79,7 @@ static int check_spec(const DomainSpec *spec, Fault *f)
         return r;
 }
 
-static void add_identity(xmlNode *domain, const DomainSpec *spec)
+void domain_add_identity(xmlNode *domain, const DomainSpec *spec)
 {
         g_autofree char *name = g_strconcat(DOMAIN_PREFIX, spec->id, NULL);
 
@@ -124,7 +124,7 @@ static void set_nvram(xmlNode *os, const char *path)
         xmlNodeAddContent(nvram, (const xmlChar *) path);
 }
 
-static void set_boot(xmlNode *domain, const DomainSpec *spec)
+void domain_set_boot(xmlNode *domain, const DomainSpec *spec)
 {
         xmlNode *os = xml_find(domain, "os");
 
@@ -199,7 +199,7 @@ static void add_lifecycle(xmlNode *domain)
         xml_set(xml_add(pm, "suspend-to-disk", NULL), "enabled", "no");
 }
 
-static const DomainDisk *find_disk(const DomainSpec *spec, const char *target)
+const DomainDisk *domain_spec_disk(const DomainSpec *spec, const char *target)
 {
         for (size_t i = 0; target && i < spec->n_disks; i++)
                 if (g_str_equal(spec->disks[i].target, target))
@@ -249,7 +249,7 @@ static int set_disks(xmlNode *devices, const DomainSpec *spec, Fault *f)
                 if (!xml_is(node, "disk"))
                         continue;
                 g_autofree char *target = xml_get(xml_find(node, "target"), "dev");
-                const DomainDisk *disk = find_disk(spec, target);
+                const DomainDisk *disk = domain_spec_disk(spec, target);
                 if (disk && g_hash_table_add(seen, (gpointer) disk))
                         fill_disk(node, disk);
                 else
@@ -292,6 +292,55 @@ static void add_channel(xmlNode *devices)
         xml_set(target, "name", "sh.fluid.control.0");
 }
 
+static bool has_pcie_root(xmlNode *domain)
+{
+        static const char *const machines[] = {"q35", "pc-q35-", "virt", "virt-"};
+        g_autofree char *machine = xml_get(xml_find(xml_find(domain, "os"), "type"), "machine");
+
+        for (size_t i = 0; machine && i < G_N_ELEMENTS(machines); i++)
+                if (g_str_has_suffix(machines[i], "-") ? g_str_has_prefix(machine, machines[i])
+                                                       : g_str_equal(machine, machines[i]))
+                        return true;
+        return false;
+}
+
+/* Devices that take a root port each where there are such; not all do, but one port too many is no
+ * harm. */
+static size_t count_pcie_devices(xmlNode *devices)
+{
+        size_t n = 0;
+
+        for (xmlNode *node = xml_first(devices); node; node = xml_next(node))
+                if (xml_is(node, "disk"))
+                        n += xml_has(xml_find(node, "target"), "bus", "virtio");
+                else if (xml_is(node, "controller"))
+                        n += xml_has(node, "type", "virtio-serial") ||
+                             xml_has(node, "type", "scsi");
+                else
+                        n += xml_is(node, "rng");
+        return n;
+}
+
+/* Of root ports, the only places on a PCIe machine into which devices can be plugged while it runs,
+ * libvirt leaves one free. There is to be another, so that what somebody plugs in does not take the
+ * place of the NIC. */
+static void add_root_ports(xmlNode *domain, xmlNode *devices)
+{
+        size_t n = count_pcie_devices(devices) + N_SPARE_PORTS;
+
+        if (!has_pcie_root(domain))
+                return;
+        xmlNode *root = xml_add(devices, "controller", NULL);
+        xml_set(root, "type", "pci");
+        xml_set(root, "index", "0");
+        xml_set(root, "model", "pcie-root");
+        for (size_t i = 0; i < n; i++) {
+                xmlNode *port = xml_add(devices, "controller", NULL);
+                xml_set(port, "type", "pci");
+                xml_set(port, "model", "pcie-root-port");
+        }
+}
+
 static void add_fixed_devices(xmlNode *devices, const DomainSpec *spec)
 {
         xmlNode *usb = xml_add(devices, "controller", NULL);
@@ -308,7 +357,7 @@ static void add_fixed_devices(xmlNode *devices, const DomainSpec *spec)
 }
 
 /* libvirt must not change owners: backing files are shared by sandboxes. */
-static void add_security_label(xmlNode *domain, const DomainSpec *spec)
+void domain_add_security_label(xmlNode *domain, const DomainSpec *spec)
 {
         g_autofree char *label =
                 g_strdup_printf("+%u:+%u", (unsigned) spec->qemu_uid, (unsigned) spec->qemu_gid);
@@ -335,12 +384,27 @@ static char *escape_option(const char *value)
         return g_strjoinv(",,", parts);
 }
 
-/* The agent's port, hidden from libvirt: it would parse what the guest says. -device has to be
- * JSON: QEMU makes devices of the other form before libvirt's, when the bus does not exist yet. */
-static void add_agent_port(xmlNode *domain, const char *socket_path)
+static void add_ram(xmlNode *commandline, xmlNs *ns, const DomainSpec *spec, const DomainRam *ram)
 {
-        xmlNs *ns = xmlNewNs(domain, (const xmlChar *) QEMU_NAMESPACE, (const xmlChar *) "qemu");
-        xmlNode *commandline = xmlNewChild(domain, ns, (const xmlChar *) "commandline", NULL);
+        g_autofree char *escaped = ram->path ? escape_option(ram->path) : NULL;
+        g_autofree char *object =
+                escaped ? g_strdup_printf("memory-backend-file,id=fluid.ram,size=%" PRIu64
+                                          ",mem-path=%s,share=%s",
+                                          spec->memory_bytes, escaped,
+                                          ram->is_shared ? "on" : "off")
+                        : g_strdup_printf("memory-backend-ram,id=fluid.ram,size=%" PRIu64,
+                                          spec->memory_bytes);
+
+        add_qemu_argument(commandline, ns, "-object");
+        add_qemu_argument(commandline, ns, object);
+        add_qemu_argument(commandline, ns, "-machine");
+        add_qemu_argument(commandline, ns, RAM_MACHINE_OPTION);
+}
+
+/* Hidden from libvirt, which would parse what the guest says. -device has to be JSON: QEMU makes
+ * devices of the other form before libvirt's, when the bus does not exist yet. */
+static void add_agent_port(xmlNode *commandline, xmlNs *ns, const char *socket_path)
+{
         g_autofree char *escaped = escape_option(socket_path);
         g_autofree char *chardev =
                 g_strdup_printf("socket,id=fluid.agent,path=%s,server=on,wait=off", escaped);
@@ -360,10 +424,58 @@ static void add_agent_port(xmlNode *domain, const char *socket_path)
         json_object_put(device);
 }
 
+bool domain_has_numa(xmlNode *domain)
+{
+        return xml_find(xml_find(domain, "cpu"), "numa");
+}
+
+/* Without that capability libvirt asks for some features of the CPU at once. With it, it asks for
+ * each of some 400 by itself, which takes longer than QEMU's own start, only to find that an
+ * emulated CPU is what QEMU makes it. */
+static void drop_slow_capability(xmlNode *domain, xmlNs *ns)
+{
+        xmlNode *capabilities = xmlNewChild(domain, ns, (const xmlChar *) "capabilities", NULL);
+        xmlNode *dropped = xmlNewChild(capabilities, ns, (const xmlChar *) "del", NULL);
+
+        xml_set(dropped, "capability", "cpu-unavailable-features");
+}
+
+void domain_add_arguments(xmlNode *domain, const DomainSpec *spec, const DomainRam *ram)
+{
+        xmlNs *ns = xmlSearchNsByHref(domain->doc, domain, (const xmlChar *) QEMU_NAMESPACE);
+
+        if (!ns)
+                ns = xmlNewNs(domain, (const xmlChar *) QEMU_NAMESPACE, (const xmlChar *) "qemu");
+        xmlNode *commandline = xmlNewChild(domain, ns, (const xmlChar *) "commandline", NULL);
+        if (!domain_has_numa(domain))
+                add_ram(commandline, ns, spec, ram);
+        if (ram->is_loaded) {
+                add_qemu_argument(commandline, ns, "-incoming");
+                add_qemu_argument(commandline, ns, "defer");
+        }
+        add_agent_port(commandline, ns, spec->agent_socket);
+        if (xml_has(domain, "type", "qemu"))
+                drop_slow_capability(domain, ns);
+}
+
+/* When it changes while the guest stands still, the guest's kernel knows that it is a copy, and
+ * reseeds its random numbers. libvirt fills it in anew at each definition and at each start from a
+ * memory. */
+static void add_generation_id(xmlNode *domain)
+{
+        static const char *const machines[] = {"x86_64", "i686", NULL};
+        g_autofree char *arch = xml_get(xml_find(xml_find(domain, "os"), "type"), "arch");
+
+        if (arch && !g_strv_contains(machines, arch))
+                return;
+        if (xml_find(xml_find(domain, "features"), "acpi") && !xml_find(domain, "genid"))
+                xml_add(domain, "genid", NULL);
+}
+
 int domain_format_xml(const DomainSpec *spec, const char *virt_type, char **ret_xml, Fault *f)
 {
         g_autoptr(XmlDoc) doc = NULL;
-        int r = check_spec(spec, f);
+        int r = domain_check_spec(spec, f);
 
         if (r < 0)
                 return r;
@@ -377,17 +489,19 @@ int domain_format_xml(const DomainSpec *spec, const char *virt_type, char **ret_
         if (!devices)
                 devices = xml_add(domain, "devices", NULL);
         xml_set(domain, "type", virt_type);
-        add_identity(domain, spec);
+        domain_add_identity(domain, spec);
         add_size(domain, spec);
-        set_boot(domain, spec);
+        domain_set_boot(domain, spec);
         set_cpu(domain, spec, g_str_equal(virt_type, "qemu"));
         add_lifecycle(domain);
+        add_generation_id(domain);
         r = set_disks(devices, spec, f);
         if (r < 0)
                 return r;
         add_fixed_devices(devices, spec);
-        add_security_label(domain, spec);
-        add_agent_port(domain, spec->agent_socket);
+        add_root_ports(domain, devices);
+        domain_add_security_label(domain, spec);
+        domain_add_arguments(domain, spec, &(DomainRam){0});
         *ret_xml = xml_format(doc);
         return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/name.h"
+#include "base/quantity.h"
 #include "host/hypervisor-private.h"
 #include "host/xml.h"
 
@@ -107,53 +108,153 @@ int domain_call_begin_present(DomainCall *call, Hypervisor *h, const char *id, F
 
 /* -- life ----------------------------------------------------------------------------------- */
 
-static int undefine(DomainCall *call, Fault *f)
+/* A domain without a definition is gone when it stops. */
+static int undefine(DomainCall *call, virDomainUndefineFlagsValues nvram, Fault *f)
 {
         unsigned flags = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
-                         VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIR_DOMAIN_UNDEFINE_NVRAM;
+                         VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | nvram;
 
         if (virDomainUndefineFlags(call->domain, flags) == 0 || last_error_is(VIR_ERR_NO_DOMAIN))
                 return 0;
         return call_fault(call, f, "undefine");
 }
 
-int hypervisor_create_domain(Hypervisor *h, const DomainSpec *spec, Fault *f)
+static int define(DomainCall *call, const DomainSpec *spec, Fault *f)
+{
+        g_autofree char *xml = NULL;
+        int r = domain_format_xml(spec, hypervisor_virt_type(call->h), &xml, f);
+
+        if (r < 0)
+                return r;
+        call->domain = virDomainDefineXMLFlags(call->connection, xml, 0);
+        return call->domain ? 0 : call_fault(call, f, "define");
+}
+
+static int boot(DomainCall *call, const DomainSpec *spec, DomainTiming *timing, Fault *f)
+{
+        unsigned flags = spec->stays_paused ? VIR_DOMAIN_START_PAUSED : 0;
+        uint64_t begun = now_monotonic_usec();
+
+        if (virDomainCreateWithFlags(call->domain, flags) < 0)
+                return call_fault(call, f, "start");
+        timing->start_usec = now_monotonic_usec() - begun;
+        return 0;
+}
+
+int hypervisor_create_domain(Hypervisor *h, const DomainSpec *spec, DomainTiming *ret_timing,
+                             Fault *f)
 {
         g_auto(DomainCall) call = {0};
-        g_autofree char *xml = NULL;
+        DomainTiming timing = {0};
+        uint64_t begun = now_monotonic_usec();
         int r = domain_call_begin(&call, h, spec->id, f);
 
         if (r >= 0 && call.domain)
                 r = fault_set(f, FAULT_EXISTS, "domain " DOMAIN_PREFIX "%s exists already",
                               spec->id);
         if (r >= 0)
-                r = domain_format_xml(spec, hypervisor_virt_type(h), &xml, f);
+                r = define(&call, spec, f);
         if (r < 0)
                 return r;
-        call.domain = virDomainDefineXMLFlags(call.connection, xml, 0);
-        if (!call.domain)
-                return call_fault(&call, f, "define");
-        if (virDomainCreate(call.domain) < 0) {
-                r = call_fault(&call, f, "start");
-                (void) undefine(&call, NULL);
+        timing.define_usec = now_monotonic_usec() - begun;
+        r = spec->memory ? domain_start_from_memory(&call, spec, &timing, f)
+                         : boot(&call, spec, &timing, f);
+        if (r < 0) {
+                /* The files are the caller's, who may try again. */
+                (void) undefine(&call, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM, NULL);
                 return r;
         }
+        if (ret_timing)
+                *ret_timing = timing;
         return 0;
 }
 
-int hypervisor_start_domain(Hypervisor *h, const char *id, Fault *f)
+static int fault_runs(const char *id, Fault *f)
+{
+        return fault_set(f, FAULT_WRONG_STATE, "domain " DOMAIN_PREFIX "%s is running already", id);
+}
+
+int hypervisor_start_domain_from(Hypervisor *h, const DomainSpec *spec, DomainTiming *ret_timing,
+                                 Fault *f)
+{
+        g_auto(DomainCall) call = {0};
+        DomainTiming timing = {0};
+        int r = domain_call_begin_present(&call, h, spec->id, f);
+
+        g_assert(spec->memory);
+        if (r >= 0 && virDomainIsActive(call.domain) == 1)
+                r = fault_runs(spec->id, f);
+        if (r >= 0)
+                r = domain_start_from_memory(&call, spec, &timing, f);
+        if (r >= 0 && ret_timing)
+                *ret_timing = timing;
+        return r;
+}
+
+static int start(Hypervisor *h, const char *id, unsigned flags, Fault *f)
 {
         g_auto(DomainCall) call = {0};
         int r = domain_call_begin_present(&call, h, id, f);
 
         if (r < 0)
                 return r;
-        if (virDomainCreate(call.domain) == 0)
+        if (virDomainCreateWithFlags(call.domain, flags) == 0)
                 return 0;
+        Fault why = {0};
+        (void) call_fault(&call, &why, "start");
         if (virDomainIsActive(call.domain) == 1)
-                return fault_set(f, FAULT_WRONG_STATE,
-                                 "domain " DOMAIN_PREFIX "%s is running already", id);
-        return call_fault(&call, f, "start");
+                return fault_runs(id, f);
+        return fault_set(f, why.code, "%s", why.message);
+}
+
+int hypervisor_start_domain(Hypervisor *h, const char *id, Fault *f)
+{
+        return start(h, id, 0, f);
+}
+
+int hypervisor_start_domain_paused(Hypervisor *h, const char *id, Fault *f)
+{
+        return start(h, id, VIR_DOMAIN_START_PAUSED, f);
+}
+
+static int fault_off(const char *id, Fault *f)
+{
+        return fault_set(f, FAULT_WRONG_STATE, "domain " DOMAIN_PREFIX "%s is not running", id);
+}
+
+int hypervisor_pause_domain(Hypervisor *h, const char *id, Fault *f)
+{
+        g_auto(DomainCall) call = {0};
+        int r = domain_call_begin_present(&call, h, id, f);
+
+        if (r < 0 || virDomainSuspend(call.domain) == 0)
+                return r;
+        Fault why = {0};
+        (void) call_fault(&call, &why, "pause");
+        return virDomainIsActive(call.domain) == 0 ? fault_off(id, f)
+                                                   : fault_set(f, why.code, "%s", why.message);
+}
+
+static bool is_running(DomainCall *call)
+{
+        int state, reason;
+
+        return virDomainGetState(call->domain, &state, &reason, 0) == 0 &&
+               domain_state_from_virt(state, reason) == DOMAIN_RUNNING;
+}
+
+int hypervisor_resume_domain(Hypervisor *h, const char *id, Fault *f)
+{
+        g_auto(DomainCall) call = {0};
+        int r = domain_call_begin_present(&call, h, id, f);
+
+        if (r < 0 || virDomainResume(call.domain) == 0)
+                return r;
+        Fault why = {0};
+        (void) call_fault(&call, &why, "resume");
+        if (virDomainIsActive(call.domain) == 0)
+                return fault_off(id, f);
+        return is_running(&call) ? 0 : fault_set(f, why.code, "%s", why.message);
 }
 
 int hypervisor_shut_down_domain(Hypervisor *h, const char *id, Fault *f)
@@ -165,10 +266,11 @@ int hypervisor_shut_down_domain(Hypervisor *h, const char *id, Fault *f)
                 return r;
         if (virDomainShutdownFlags(call.domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) == 0)
                 return 0;
+        Fault why = {0};
+        (void) call_fault(&call, &why, "shut down");
         if (virDomainIsActive(call.domain) == 0)
-                return fault_set(f, FAULT_WRONG_STATE, "domain " DOMAIN_PREFIX "%s is not running",
-                                 id);
-        return call_fault(&call, f, "shut down");
+                return fault_off(id, f);
+        return fault_set(f, why.code, "%s", why.message);
 }
 
 /* A domain that libvirtd is still taking up after its restart ends without an event, so it is told
@@ -198,23 +300,40 @@ int hypervisor_remove_domain(Hypervisor *h, const char *id, Fault *f)
         if (r < 0 || !call.domain)
                 return r;
         r = stop(&call, f);
-        return r < 0 ? r : undefine(&call, f);
+        return r < 0 ? r : undefine(&call, VIR_DOMAIN_UNDEFINE_NVRAM, f);
+}
+
+/* A domain that ends while it is asked is off. */
+static int look_into_pause(DomainCall *call, DomainState *ret, Fault *f)
+{
+        Fault why = {0};
+        int r = monitor_is_loading(call, &why);
+
+        if (r >= 0)
+                *ret = r > 0 ? DOMAIN_LOADING : DOMAIN_PAUSED;
+        else if (virDomainIsActive(call->domain) == 0)
+                *ret = DOMAIN_SHUT_OFF;
+        else
+                return fault_set(f, why.code, "%s", why.message);
+        return 0;
 }
 
 int hypervisor_domain_state(Hypervisor *h, const char *id, DomainState *ret, Fault *f)
 {
         g_auto(DomainCall) call = {0};
+        DomainState found = DOMAIN_ABSENT;
         int state, reason, r = domain_call_begin(&call, h, id, f);
 
         if (r < 0)
                 return r;
-        if (!call.domain)
-                *ret = DOMAIN_ABSENT;
-        else if (virDomainGetState(call.domain, &state, &reason, 0) == 0)
-                *ret = domain_state_from_virt(state, reason);
-        else if (last_error_is(VIR_ERR_NO_DOMAIN))
-                *ret = DOMAIN_ABSENT;
-        else
+        if (call.domain && virDomainGetState(call.domain, &state, &reason, 0) == 0)
+                found = domain_state_from_virt(state, reason);
+        else if (call.domain && !last_error_is(VIR_ERR_NO_DOMAIN))
                 return call_fault(&call, f, "ask for the state of");
+        if (found == DOMAIN_PAUSED)
+                r = look_into_pause(&call, &found, f);
+        if (r < 0)
+                return r;
+        *ret = found;
         return 0;
 }

@@ -53,29 +53,21 @@ static void cancel_script(GuestTask *task)
         script_free(t);
 }
 
-int guest_script(sd_event *event, Agent *agent, const char *script, const char *const *parameters,
-                 const void *input, size_t input_size, uint64_t timeout_usec, GuestScriptDone done,
-                 void *userdata, GuestTask **ret, Fault *f)
+int guest_program_run(sd_event *event, Agent *agent, const char *const *argv, const void *input,
+                      size_t input_size, uint64_t timeout_usec, GuestScriptDone done,
+                      void *userdata, GuestTask **ret, Fault *f)
 {
         static const GuestExecHandlers handlers = {.output = on_script_output,
                                                    .done = on_script_exit};
-        g_autoptr(GPtrArray) argv = g_ptr_array_new();
         ScriptTask *t = g_new0(ScriptTask, 1);
         int err;
 
-        g_ptr_array_add(argv, (char *) "/bin/sh");
-        g_ptr_array_add(argv, (char *) "-c");
-        g_ptr_array_add(argv, (char *) script);
-        g_ptr_array_add(argv, (char *) "sh");
-        for (; *parameters; parameters++)
-                g_ptr_array_add(argv, (char *) *parameters);
-        g_ptr_array_add(argv, NULL);
         t->task.cancel = cancel_script;
         t->output = g_string_new(NULL);
         t->done = done;
         t->userdata = userdata;
         err = guest_exec(event, agent,
-                         &(GuestExecSpec){.argv = (const char *const *) argv->pdata,
+                         &(GuestExecSpec){.argv = argv,
                                           .input = input,
                                           .input_size = input_size,
                                           .timeout_usec = timeout_usec,
@@ -87,6 +79,23 @@ int guest_script(sd_event *event, Agent *agent, const char *script, const char *
         }
         *ret = &t->task;
         return 0;
+}
+
+int guest_script(sd_event *event, Agent *agent, const char *script, const char *const *parameters,
+                 const void *input, size_t input_size, uint64_t timeout_usec, GuestScriptDone done,
+                 void *userdata, GuestTask **ret, Fault *f)
+{
+        g_autoptr(GPtrArray) argv = g_ptr_array_new();
+
+        g_ptr_array_add(argv, (char *) "/bin/sh");
+        g_ptr_array_add(argv, (char *) "-c");
+        g_ptr_array_add(argv, (char *) script);
+        g_ptr_array_add(argv, (char *) "sh");
+        for (; *parameters; parameters++)
+                g_ptr_array_add(argv, (char *) *parameters);
+        g_ptr_array_add(argv, NULL);
+        return guest_program_run(event, agent, (const char *const *) argv->pdata, input, input_size,
+                                 timeout_usec, done, userdata, ret, f);
 }
 
 /* -- killing -------------------------------------------------------------------------------- */

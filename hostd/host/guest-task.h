@@ -54,7 +54,29 @@ int guest_script(sd_event *event, Agent *agent, const char *script, const char *
                  const void *input, size_t input_size, uint64_t timeout_usec, GuestScriptDone done,
                  void *userdata, GuestTask **ret, Fault *f);
 
+/* Runs a program likewise. `argv`, NULL-terminated, and `input` are copied. */
+int guest_program_run(sd_event *event, Agent *agent, const char *const *argv, const void *input,
+                      size_t input_size, uint64_t timeout_usec, GuestScriptDone done,
+                      void *userdata, GuestTask **ret, Fault *f);
+
 /* guest_kill() that also finds the program by its number `pid` (0: unknown) where its mark is gone.
  */
 int guest_kill_process(sd_event *event, Agent *agent, const char *id, int64_t pid, int signal,
                        GuestDone done, void *userdata, GuestTask **ret, Fault *f);
+
+/* -- identity (guest-identity.c, guest-hostname.c, guest-rest.c)
+ * -------------------------------------------------------------- */
+
+/* guest_renew_identity() of the files below the directory `root` ("": all of the guest), for tests
+ * on a machine that is to keep its own. */
+int guest_renew_identity_below(sd_event *event, Agent *agent, const char *root,
+                               const GuestIdentity *identity, GuestDone done, void *userdata,
+                               GuestTask **ret, Fault *f);
+
+/* guest_set_hostname() likewise. */
+int guest_set_hostname_below(sd_event *event, Agent *agent, const char *root, const char *hostname,
+                             GuestDone done, void *userdata, GuestTask **ret, Fault *f);
+
+/* guest_put_program() likewise. */
+int guest_put_program_below(sd_event *event, Agent *agent, const char *root, GuestDone done,
+                            void *userdata, GuestTask **ret, Fault *f);

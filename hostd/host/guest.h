@@ -121,3 +121,48 @@ int guest_freeze(sd_event *event, Agent *agent, uint64_t timeout_usec, GuestDone
                  void *userdata, GuestTask **ret, Fault *f);
 int guest_thaw(sd_event *event, Agent *agent, uint64_t timeout_usec, GuestDone done, void *userdata,
                GuestTask **ret, Fault *f);
+
+/* -- identity (guest-identity.c) -------------------------------------------------------------- */
+
+/* What makes a copy of a guest a guest of its own. Strings may be NULL: that stays as it is. */
+typedef struct GuestIdentity {
+        const char *hostname;
+        const char *machine_id;          /* 32 hexadecimal digits, lower case */
+        const char *ssh_host_key;        /* an ed25519 key as in ssh_host_ed25519_key, … */
+        const char *ssh_host_key_public; /* … and in ssh_host_ed25519_key.pub */
+        size_t seed_size;                /* at most GUEST_SEED_MAX */
+        const void *seed;                /* fresh random bytes for the kernel's pool */
+        bool sets_clock;                 /* to this host's, right when the guest gets it */
+} GuestIdentity;
+#define GUEST_SEED_MAX 512
+
+/* Renews all of that in one program, and what hangs on it: the one that guest_put_program() has
+ * put there, else the shell. host keys of other kinds are removed
+ * where there is a new one (ssh-keygen -A makes them), a running sshd is told to read its key anew,
+ * DHCP leases and identifiers and systemd's random seed are removed, /etc/hosts follows the
+ * hostname. Files are replaced only where the guest has them (the hostname always). From then on
+ * the guest's kernel gives random numbers that depend on the seed. FAULT_INVALID_ARGUMENT; done
+ * with FAULT_AGENT_REFUSED and the guest's words where something of it could not be done: the rest
+ * has been done then. A cancelled renewal goes on in the guest. */
+int guest_renew_identity(sd_event *event, Agent *agent, const GuestIdentity *identity,
+                         GuestDone done, void *userdata, GuestTask **ret, Fault *f);
+
+/* Sets the hostname, of the running guest and in /etc/hostname, without starting a program.
+ * FAULT_INVALID_ARGUMENT unless it is 1 to 63 of A-Z a-z 0-9 . - , the first a letter or digit. */
+int guest_set_hostname(sd_event *event, Agent *agent, const char *hostname, GuestDone done,
+                       void *userdata, GuestTask **ret, Fault *f);
+
+/* A sandbox's name as a valid hostname; the caller frees it. "my_box" becomes "my-box". */
+char *guest_hostname_from_name(const char *name);
+
+/* Puts the program into the guest's memory that guest_renew_identity() then is quickest with, in
+ * this guest and in copies of its memory. Done with FAULT_AGENT_REFUSED where the guest has no
+ * tmpfs from which programs can be run, or is no x86-64: the identity is renewed all the same. */
+int guest_put_program(sd_event *event, Agent *agent, GuestDone done, void *userdata,
+                      GuestTask **ret, Fault *f);
+
+/* Waits until the guest has come to rest after its boot (systemd says that it is up, be it
+ * degraded, where there is systemd), at most `timeout_usec`, and writes its caches to disk. A guest
+ * that does not come to rest in time is no failure. */
+int guest_settle(sd_event *event, Agent *agent, uint64_t timeout_usec, GuestDone done,
+                 void *userdata, GuestTask **ret, Fault *f);

@@ -72,3 +72,43 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DomainCall, domain_call_done)
 #define call_fault(call, f, what) \
         hypervisor_fault((call)->h, (call)->connection, (f), \
                          "cannot %s domain " DOMAIN_PREFIX "%s", (what), (call)->id)
+
+/* -- copying disks upward (host/domain-disks.c) ------------------------------------------------ */
+
+/* Ends the copying of hypervisor_flatten_disks() into that disk, where there is one. */
+int domain_end_flatten(DomainCall *call, const char *target, Fault *f);
+
+/* How often one was ended; the first adds one. Any thread. */
+void hypervisor_count_ended_flatten(Hypervisor *h);
+unsigned hypervisor_ended_flattens(Hypervisor *h);
+
+/* -- memory (host/domain-memory.c) ------------------------------------------------------------ */
+
+/* Starts the domain of the call, which is defined and off, from spec->memory; it is off again on
+ * failure. Sets timing->start_usec and ->restore_usec. */
+int domain_start_from_memory(DomainCall *call, const DomainSpec *spec, DomainTiming *timing,
+                             Fault *f);
+
+/* -- QEMU's monitor (host/domain-monitor.c) -----------------------------------------------------
+ */
+
+/* What a stream of QEMU's was saved with, and has to be loaded with: whether RAM that is mapped
+ * from a file is left out (`ignores_shared`). */
+
+/* 1 where QEMU waits for a memory, or loads one; 0 where it does not. libvirt calls that paused. */
+int monitor_is_loading(DomainCall *call, Fault *f);
+
+/* Loads the memory that `fd` is at the beginning of into a domain that waits for one. */
+int monitor_load(DomainCall *call, int fd, bool ignores_shared, Fault *f);
+
+/* Has QEMU look into all parts of the RAM while the guest runs, so that the kernel need not find
+ * memory for what was never used while the guest stands still. Takes a second or more, but only
+ * once in the life of a QEMU; a failure is no harm. */
+void monitor_touch_ram(DomainCall *call);
+
+/* Gets ready to save to the empty file `fd`, so that as little as possible is to be done while the
+ * guest stands still; then saves, to the end. A live save is of a guest that runs, and that QEMU
+ * stops at last. After a failure of either, abandon. */
+int monitor_prepare_save(DomainCall *call, int fd, bool ignores_shared, bool is_live, Fault *f);
+int monitor_save(DomainCall *call, bool is_live, Fault *f);
+void monitor_abandon_save(DomainCall *call);

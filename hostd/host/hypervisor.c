@@ -14,6 +14,7 @@ struct Hypervisor {
         const HypervisorObserver *observer;
         void *userdata;
         bool is_connected;
+        gint n_ended_flattens; /* atomic */
 };
 
 static void tell(Hypervisor *h, const News *news)
@@ -29,6 +30,10 @@ static void tell(Hypervisor *h, const News *news)
                 return;
         case NEWS_DOMAIN:
                 h->observer->domain(news->id, news->state, h->userdata);
+                return;
+        case NEWS_DEVICES:
+                if (h->observer->devices)
+                        h->observer->devices(news->id, h->userdata);
                 return;
         }
 }
@@ -98,6 +103,16 @@ const char *hypervisor_virt_type(Hypervisor *h)
 void hypervisor_tell(Hypervisor *h, const char *id, DomainState state)
 {
         libvirt_connection_tell(h->connection, id, state);
+}
+
+void hypervisor_count_ended_flatten(Hypervisor *h)
+{
+        g_atomic_int_inc(&h->n_ended_flattens);
+}
+
+unsigned hypervisor_ended_flattens(Hypervisor *h)
+{
+        return (unsigned) g_atomic_int_get(&h->n_ended_flattens);
 }
 
 static FaultCode classify(const char *message, int code)

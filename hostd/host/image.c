@@ -17,12 +17,12 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define QEMU_IMG        "/usr/bin/qemu-img"
-#define COMMIT_MAX_USEC (3600 * USEC_PER_SEC)
-#define COPY_CHUNK      (1 << 20)
-#define ZERO_BLOCK      (64 << 10)
-#define SECTOR          512
-#define OPEN_NEW(path)  open((path), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)
+#define QEMU_IMG       "qemu-img"
+#define CHILD_MAX_USEC (3600 * USEC_PER_SEC)
+#define COPY_CHUNK     (1 << 20)
+#define ZERO_BLOCK     (64 << 10)
+#define SECTOR         512
+#define OPEN_NEW(path) open((path), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)
 
 static const char zeros[ZERO_BLOCK];
 
@@ -372,9 +372,30 @@ static int load_virtual_size(const char *path, ImageFormat format, uint64_t *ret
         return 0;
 }
 
+/* How the header of the image `path` names a file below it. */
+static char *backing_name(const char *path, const char *backing_path)
+{
+        g_autofree char *directory = g_path_get_dirname(path);
+        g_autofree char *backing_directory = g_path_get_dirname(backing_path);
+
+        return g_str_equal(directory, backing_directory) ? g_path_get_basename(backing_path)
+                                                         : g_strdup(backing_path);
+}
+
+/* Whether the header of the image `path` names that file. */
+static bool stands_on(const char *path, const Head *head, const char *backing_path)
+{
+        g_autofree char *directory = g_path_get_dirname(path);
+        g_autofree char *actual = g_canonicalize_filename(head->qcow2.backing_file, directory);
+        g_autofree char *wanted = g_canonicalize_filename(backing_path, NULL);
+
+        return head->qcow2.backing_file[0] && g_str_equal(actual, wanted);
+}
+
 int image_create_overlay(const char *path, const char *backing_path, ImageFormat backing_format,
                          uint64_t virtual_size_bytes, uid_t uid, gid_t gid, Fault *f)
 {
+        g_autofree char *name = backing_name(path, backing_path);
         int r = 0;
 
         if (virtual_size_bytes == 0)
@@ -385,8 +406,7 @@ int image_create_overlay(const char *path, const char *backing_path, ImageFormat
         if (fd < 0)
                 return fault_set_errno(f, errno == EEXIST ? FAULT_EXISTS : FAULT_IO, errno,
                                        "cannot make '%s'", path);
-        r = overlay_write(fd, backing_path, image_format_to_string(backing_format),
-                          virtual_size_bytes, f);
+        r = overlay_write(fd, name, image_format_to_string(backing_format), virtual_size_bytes, f);
         if (r >= 0)
                 r = finish_file(fd, path, 0600, uid, gid, f);
         if (r < 0)
@@ -394,36 +414,94 @@ int image_create_overlay(const char *path, const char *backing_path, ImageFormat
         return r;
 }
 
-/* QEMU could write to the overlay's header, so qemu-img gets no more rights than QEMU has. */
-static int run_commit(const char *path, const char *backing_path, const struct stat *owner,
-                      Fault *f)
-{
-        const char *argv[] = {QEMU_IMG, "commit", "-q",         "-d", "-f",
-                              "qcow2",  "-b",     backing_path, path, NULL};
-        ChildSpec spec = CHILD_SPEC(.argv = argv, .deadline_usec = COMMIT_MAX_USEC);
+/* -- qemu-img ------------------------------------------------------------------------------- */
 
-        if (owner->st_uid != geteuid()) {
-                spec.uid = owner->st_uid;
-                spec.gid = owner->st_gid;
-        }
-        return child_run(&spec, f);
+/* QEMU could write to the overlay's header, so qemu-img gets no more rights than QEMU has: it runs
+ * as that's user. */
+static int run_qemu_img(const char *const *argv, const int *fds, size_t n_fds, Fault *f)
+{
+        return child_run(&CHILD_SPEC(.unit = "fluid-image", .argv = argv,
+                                     .deadline_usec = CHILD_MAX_USEC, .fds = fds, .n_fds = n_fds),
+                         f);
+}
+
+static int load_overlay(const char *path, Head *ret, Fault *f)
+{
+        autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+        if (fd < 0)
+                return fault_set_errno(f, FAULT_IO, errno, "cannot open '%s'", path);
+        return load_head(fd, IMAGE_QCOW2, ret, f);
 }
 
 int image_commit(const char *path, const char *backing_path, Fault *f)
 {
-        autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        struct stat owner;
         Head head = {0};
+        int r = load_overlay(path, &head, f);
 
-        if (fd < 0 || fstat(fd, &owner) < 0)
-                return fault_set_errno(f, FAULT_IO, errno, "cannot open '%s'", path);
-        int r = load_head(fd, IMAGE_QCOW2, &head, f);
         if (r < 0)
                 return r;
-        if (!g_str_equal(head.qcow2.backing_file, backing_path))
+        if (!stands_on(path, &head, backing_path))
                 return fault_set(f, FAULT_WRONG_STATE, "'%s' does not stand on '%s'", path,
                                  backing_path);
-        return run_commit(path, backing_path, &owner, f);
+        const char *argv[] = {QEMU_IMG, "commit", "-q",         "-d", "-f",
+                              "qcow2",  "-b",     backing_path, path, NULL};
+        return run_qemu_img(argv, NULL, 0, f);
+}
+
+int image_flatten(const char *path, const char *base_path, ImageFormat base_format, Fault *f)
+{
+        g_autofree char *name = backing_name(path, base_path);
+        Head head = {0};
+        int r = load_overlay(path, &head, f);
+
+        if (r < 0 || stands_on(path, &head, base_path))
+                return r;
+        const char *argv[] = {
+                QEMU_IMG, "rebase", "-q", "-f", "qcow2", "-F", image_format_to_string(base_format),
+                "-b",     name,     path, NULL};
+        return run_qemu_img(argv, NULL, 0, f);
+}
+
+/* The new file belongs to the writer until it is whole. */
+static int convert(const char *path, int to, const char *copy_path, ImageInfo *ret, Fault *f)
+{
+        const char *argv[] = {QEMU_IMG, "convert",         "-q", "-f", "qcow2", "-O", "qcow2",
+                              path,     "/proc/self/fd/3", NULL};
+        struct stat owner;
+        ImageInfo info;
+
+        if (stat(path, &owner) < 0 || fchown(to, owner.st_uid, owner.st_gid) < 0)
+                return fault_set_errno(f, FAULT_IO, errno, "cannot give '%s' away", copy_path);
+        int r = run_qemu_img(argv, &to, 1, f);
+        if (r >= 0)
+                r = finish_file(to, copy_path, 0440, geteuid(), owner.st_gid, f);
+        if (r < 0)
+                return r;
+        autofd again = open(copy_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (again < 0)
+                return fault_set_errno(f, FAULT_IO, errno, "cannot read '%s'", copy_path);
+        r = image_inspect(again, IMAGE_QCOW2, true, &info, f);
+        if (r >= 0)
+                *ret = info;
+        return r;
+}
+
+int image_copy(const char *path, const char *copy_path, ImageInfo *ret, Fault *f)
+{
+        Head head = {0};
+        int r = load_overlay(path, &head, f);
+
+        if (r < 0)
+                return r;
+        autofd to = OPEN_NEW(copy_path);
+        if (to < 0)
+                return fault_set_errno(f, errno == EEXIST ? FAULT_EXISTS : FAULT_IO, errno,
+                                       "cannot make '%s'", copy_path);
+        r = convert(path, to, copy_path, ret, f);
+        if (r < 0)
+                (void) unlink(copy_path);
+        return r;
 }
 
 int disk_free_bytes(const char *path, uint64_t *ret, Fault *f)

@@ -34,13 +34,24 @@ int image_import(int fd, const char *path, ImageFormat format, ImageInfo *ret, F
 int image_inspect(int fd, ImageFormat format, bool hash, ImageInfo *ret, Fault *f);
 
 /* Makes the qcow2 overlay `path` on `backing_path` (named with its format), owned by uid:gid, mode
- * 0600, synced. `virtual_size_bytes` 0: the backing image's. On failure no file is left. */
+ * 0600, synced. A backing file in the same directory is named by its file name alone, so that a
+ * chain that is linked to another directory is whole there. `virtual_size_bytes` 0: the backing
+ * image's. On failure no file is left. */
 int image_create_overlay(const char *path, const char *backing_path, ImageFormat backing_format,
                          uint64_t virtual_size_bytes, uid_t uid, gid_t gid, Fault *f);
 
 /* Commits the overlay `path` into `backing_path`, the file right below it, while neither is in use.
  */
 int image_commit(const char *path, const char *backing_path, Fault *f);
+
+/* Makes the overlay `path`, which is not in use, stand on `base_path`, a file further down in its
+ * chain: what lies in between is copied into it. It has either its old or its new backing file
+ * whenever the call is interrupted, and the same content. */
+int image_flatten(const char *path, const char *base_path, ImageFormat base_format, Fault *f);
+
+/* Copies what the qcow2 file `path`, which nobody writes to, shows with its chain to the new,
+ * independent qcow2 file `copy_path`, mode 0440, synced. On failure no file is left. */
+int image_copy(const char *path, const char *copy_path, ImageInfo *ret, Fault *f);
 
 /* Copies a small file (kernel, initrd, NVRAM) of at most `max` bytes from `fd`; mode, owner given.
  */

@@ -165,6 +165,23 @@ static int on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event
         return 0;
 }
 
+/* A device was plugged in, or is gone. */
+static void on_device(virConnectPtr connection, virDomainPtr domain, const char *alias,
+                      void *userdata)
+{
+        LibvirtConnection *c = userdata;
+        const char *id = domain_name_to_id(virDomainGetName(domain));
+
+        (void) connection;
+        (void) alias;
+        if (!id)
+                return;
+        g_mutex_lock(&c->lock);
+        if (c->is_announced)
+                push_news(c, NEWS_DEVICES, id, DOMAIN_ABSENT);
+        g_mutex_unlock(&c->lock);
+}
+
 static void mark_broken(LibvirtConnection *c)
 {
         g_mutex_lock(&c->lock);
@@ -215,34 +232,53 @@ static const char *choose_virt_type(LibvirtConnection *c, virConnectPtr connecti
         return type;
 }
 
+static const struct {
+        int event;
+        virConnectDomainEventGenericCallback callback;
+} heard[] = {
+        {VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle)},
+        {VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, VIR_DOMAIN_EVENT_CALLBACK(on_device)},
+        {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_device)},
+};
+
 typedef struct Pair {
         virConnectPtr events, calls;
-        int callback_id;
+        int callback_ids[G_N_ELEMENTS(heard)];
+        size_t n_callbacks;
 } Pair;
 
 static void close_pair(Pair *pair)
 {
-        if (pair->callback_id >= 0)
-                (void) virConnectDomainEventDeregisterAny(pair->events, pair->callback_id);
+        while (pair->n_callbacks > 0)
+                (void) virConnectDomainEventDeregisterAny(pair->events,
+                                                          pair->callback_ids[--pair->n_callbacks]);
         close_connection(pair->events);
         close_connection(pair->calls);
-        *pair = (Pair){.callback_id = -1};
+        *pair = (Pair){0};
+}
+
+static bool listen_to(LibvirtConnection *c, Pair *pair)
+{
+        for (size_t i = 0; i < G_N_ELEMENTS(heard); i++) {
+                int id = virConnectDomainEventRegisterAny(pair->events, NULL, heard[i].event,
+                                                          heard[i].callback, connection_ref(c),
+                                                          connection_unref);
+                if (id < 0) {
+                        connection_unref(c);
+                        return false;
+                }
+                pair->callback_ids[pair->n_callbacks++] = id;
+        }
+        return true;
 }
 
 static bool open_pair(LibvirtConnection *c, Pair *pair)
 {
-        *pair = (Pair){.callback_id = -1};
+        *pair = (Pair){0};
         pair->events = open_connection(c);
         if (pair->events)
                 pair->calls = open_connection(c);
-        if (!pair->calls)
-                return false;
-        pair->callback_id = virConnectDomainEventRegisterAny(
-                pair->events, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), connection_ref(c), connection_unref);
-        if (pair->callback_id < 0)
-                connection_unref(c);
-        return pair->callback_id >= 0;
+        return pair->calls && listen_to(c, pair);
 }
 
 /* -- looking for domains that ended without an event ------------------------------------------- */

@@ -17,9 +17,9 @@
 typedef struct LibvirtConnection LibvirtConnection;
 
 typedef struct News {
-        enum { NEWS_CONNECTED, NEWS_LOST, NEWS_DOMAIN } kind;
-        char id[ID_LENGTH + 1]; /* of NEWS_DOMAIN, as its state */
-        DomainState state;
+        enum { NEWS_CONNECTED, NEWS_LOST, NEWS_DOMAIN, NEWS_DEVICES } kind;
+        char id[ID_LENGTH + 1]; /* of the last two */
+        DomainState state;      /* of NEWS_DOMAIN */
 } News;
 
 /* `virt_type` is "auto", "kvm" or "qemu". Begins to connect. */

@@ -65,6 +65,16 @@ char *xml_format(XmlDoc *doc)
         return take_xml_string(text);
 }
 
+char *xml_format_node(xmlNode *node)
+{
+        xmlBuffer *buffer = xmlBufferCreate();
+
+        (void) xmlNodeDump(buffer, node->doc, node, 0, 0);
+        char *text = g_strdup((const char *) xmlBufferContent(buffer));
+        xmlBufferFree(buffer);
+        return text;
+}
+
 bool xml_is(const xmlNode *node, const char *name)
 {
         return node && node->type == XML_ELEMENT_NODE && !node->ns &&

@@ -23,6 +23,9 @@ int xml_parse(const char *what, const char *text, const char *root, XmlDoc **ret
 /* The document's text with indentation; freed with g_free(). */
 char *xml_format(XmlDoc *doc);
 
+/* The text of an element and all below it; freed with g_free(). */
+char *xml_format_node(xmlNode *node);
+
 /* Whether an element is one of libvirt's own (in no namespace) and has that name. */
 bool xml_is(const xmlNode *node, const char *name);
 

@@ -3,54 +3,86 @@
 
 #include "base/cleanup.h"
 #include "base/quantity.h"
+#include "base/run-message.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
-#include <signal.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define STDERR_KEPT 4096
+/* How long one that was killed may take to go: it can wait for a disk. */
+#define KILL_MAX_USEC (10 * USEC_PER_SEC)
 
-typedef struct Plan {
-        const ChildSpec *spec;
-        char *const *environment;
-        int stdin_fd, stdout_fd, stderr_fd;
-        int *high_fds; /* the passed ones, above where they have to go */
-} Plan;
+static char *directory;
 
-/* Only async-signal-safe calls: this runs in the child of a threaded process. */
-static void become_child(const Plan *plan)
+void child_set_directory(const char *path)
 {
-        const ChildSpec *spec = plan->spec;
-        unsigned first_unused = 3 + (unsigned) spec->n_fds;
-        sigset_t none;
-
-        (void) sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
-        (void) setpgid(0, 0);
-        if (dup2(plan->stdin_fd, 0) < 0 || dup2(plan->stdout_fd, 1) < 0 ||
-            dup2(plan->stderr_fd, 2) < 0)
-                _exit(126);
-        for (size_t i = 0; i < spec->n_fds; i++)
-                if (dup2(plan->high_fds[i], 3 + (int) i) < 0)
-                        _exit(126);
-        if (syscall(SYS_close_range, first_unused, ~0U, 0) < 0)
-                _exit(126);
-        if (spec->gid && (setgroups(0, NULL) < 0 || setgid(spec->gid) < 0))
-                _exit(126);
-        if (spec->uid && setuid(spec->uid) < 0)
-                _exit(126);
-        /* After the change of user, which clears it. */
-        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void) execve(spec->argv[0], (char *const *) spec->argv, plan->environment);
-        _exit(127);
+        g_free(directory);
+        directory = g_strdup(path);
 }
+
+/* -- asking --------------------------------------------------------------------------------- */
+
+static int connect_to(const char *unit, Fault *f)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        int n = snprintf(address.sun_path, sizeof address.sun_path, "%s/%s.socket", directory,
+                         unit);
+        autofd fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        if (n >= (int) sizeof address.sun_path)
+                return fault_set(f, FAULT_IO, "the path '%s/%s.socket' is too long", directory,
+                                 unit);
+        if (fd < 0 || connect(fd, (const struct sockaddr *) &address, sizeof address) < 0)
+                return fault_set_errno(f, FAULT_IO, errno,
+                                       "cannot reach '%s' ('systemctl start %s.socket' makes it)",
+                                       address.sun_path, unit);
+        return TAKE_FD(fd);
+}
+
+int child_start(const ChildSpec *spec, int stderr_fd, int *ret_fd, Fault *f)
+{
+        g_autofree int *fds = g_new(int, spec->n_fds + _RUN_FD_MAX);
+        autofd null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        int r;
+
+        if (null_fd < 0)
+                return fault_set_errno(f, FAULT_IO, errno, "cannot open /dev/null");
+        fds[RUN_STDERR] = stderr_fd;
+        fds[RUN_STDOUT] = spec->stdout_fd ? spec->stdout_fd : null_fd;
+        for (size_t i = 0; i < spec->n_fds; i++)
+                fds[_RUN_FD_MAX + i] = spec->fds[i];
+        autofd fd = connect_to(spec->unit, f);
+        if (fd < 0)
+                return fd;
+        r = run_request_send(fd, spec->argv + 1, fds, spec->n_fds + _RUN_FD_MAX, f);
+        if (r == 0)
+                *ret_fd = TAKE_FD(fd);
+        return r;
+}
+
+void child_kill(int fd)
+{
+        (void) shutdown(fd, SHUT_WR);
+}
+
+int child_ended(int fd, const char *unit, int *ret_status, Fault *f)
+{
+        int r = run_end_receive(fd, ret_status);
+
+        return r < 0 ? fault_set(f, FAULT_IO,
+                                 "what became of %s cannot be told; 'journalctl -u \"%s@*\"' may",
+                                 unit, unit)
+                     : r;
+}
+
+/* -- waiting -------------------------------------------------------------------------------- */
 
 /* Takes what can be read from standard error; its end is what is kept. False at the end of it. */
 static bool take_errors(int fd, GString *text)
@@ -67,31 +99,28 @@ static bool take_errors(int fd, GString *text)
         return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
-/* Until it ends or the deadline passes. What it leaves behind in its process group is killed. */
-static int wait_until(pid_t pid, int errors_fd, uint64_t deadline_usec, GString *errors,
-                      int *ret_status)
+/* Until it ends or that time comes; takes its errors meanwhile. 1, 0 or a fault. */
+static int wait_until(int fd, const char *unit, int errors_fd, uint64_t until_usec, GString *errors,
+                      int *ret_status, Fault *f)
 {
-        autofd pid_fd = (int) syscall(SYS_pidfd_open, pid, 0);
-        struct pollfd p[] = {{.fd = pid_fd, .events = POLLIN}, {.fd = errors_fd, .events = POLLIN}};
-        bool has_ended = false;
+        struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = errors_fd, .events = POLLIN}};
+        int r = 0;
 
-        while (pid_fd >= 0 && !has_ended) {
+        while (r == 0) {
                 uint64_t now = now_monotonic_usec();
-                if (now >= deadline_usec)
+                if (now >= until_usec)
                         break;
-                uint64_t left_msec = (deadline_usec - now) / USEC_PER_MSEC + 1;
+                uint64_t left_msec = (until_usec - now) / USEC_PER_MSEC + 1;
                 if (poll(p, G_N_ELEMENTS(p), (int) MIN(left_msec, 3600000)) < 0 && errno != EINTR)
-                        break;
+                        return fault_set_errno(f, FAULT_INTERNAL, errno, "cannot wait for %s",
+                                               unit);
                 if (p[1].revents && !take_errors(errors_fd, errors))
                         p[1].fd = -1;
-                has_ended = p[0].revents;
+                if (p[0].revents)
+                        r = child_ended(fd, unit, ret_status, f);
         }
         (void) take_errors(errors_fd, errors);
-        (void) kill(-pid, SIGKILL);
-        (void) kill(pid, SIGKILL);
-        while (waitpid(pid, ret_status, 0) < 0 && errno == EINTR)
-                ;
-        return has_ended ? 0 : -ETIMEDOUT;
+        return r;
 }
 
 static const char *last_line(GString *text)
@@ -104,78 +133,47 @@ static const char *last_line(GString *text)
 static int report(const char *program, int status, GString *errors, Fault *f)
 {
         const char *said = last_line(errors);
-        const char *name = strrchr(program, '/') ? strrchr(program, '/') + 1 : program;
 
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
                 return 0;
         if (WIFEXITED(status) && WEXITSTATUS(status) == 127 && !*said)
                 return fault_set(f, FAULT_IO, "cannot run '%s': is it installed?", program);
         if (strstr(said, g_strerror(ENOSPC)))
-                return fault_set(f, FAULT_NO_SPACE, "%s: %s", name, said);
+                return fault_set(f, FAULT_NO_SPACE, "%s: %s", program, said);
         if (WIFSIGNALED(status))
-                return fault_set(f, FAULT_IO, "%s was ended by signal %d%s%s", name,
+                return fault_set(f, FAULT_IO, "%s was ended by signal %d%s%s", program,
                                  WTERMSIG(status), *said ? ": " : "", said);
-        return fault_set(f, FAULT_IO, "%s: %s", name, *said ? said : "it failed without a word");
-}
-
-/* The descriptors that are to be passed, duplicated above every number that they have to get. */
-static int raise_fds(const ChildSpec *spec, int *high)
-{
-        for (size_t i = 0; i < spec->n_fds; i++) {
-                high[i] = fcntl(spec->fds[i], F_DUPFD_CLOEXEC, 3 + (int) spec->n_fds);
-                if (high[i] < 0)
-                        return -errno;
-        }
-        return 0;
-}
-
-static int spawn(const ChildSpec *spec, int stderr_fd, int *high_fds, pid_t *ret_pid)
-{
-        char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-        char locale[] = "LC_ALL=C.UTF-8";
-        char *environment[] = {path, locale, NULL};
-        autofd null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-        Plan plan = {.spec = spec,
-                     .environment = environment,
-                     .stdin_fd = null_fd,
-                     .stdout_fd = spec->stdout_fd ? spec->stdout_fd : null_fd,
-                     .stderr_fd = stderr_fd,
-                     .high_fds = high_fds};
-        int r = null_fd < 0 ? -errno : raise_fds(spec, high_fds);
-
-        if (r < 0)
-                return r;
-        pid_t pid = fork();
-        if (pid < 0)
-                return -errno;
-        if (pid == 0)
-                become_child(&plan);
-        *ret_pid = pid;
-        return 0;
+        return fault_set(f, FAULT_IO, "%s: %s", program, *said ? said : "it failed without a word");
 }
 
 int child_run(const ChildSpec *spec, Fault *f)
 {
         uint64_t deadline = now_monotonic_usec() + MIN(spec->deadline_usec, USEC_INFINITY / 2);
         g_autoptr(GString) errors = g_string_new(NULL);
-        g_autofree int *high_fds = g_new(int, spec->n_fds + 1);
-        int pipe_fds[2], status = 0, r;
-        pid_t pid = 0;
+        int pipe_fds[2], status = 0, child = -1, r;
 
-        for (size_t i = 0; i < spec->n_fds; i++)
-                high_fds[i] = -1;
         if (pipe2(pipe_fds, O_CLOEXEC) < 0)
                 return fault_set_errno(f, FAULT_IO, errno, "cannot make a pipe");
         autofd reading = pipe_fds[0];
-        r = spawn(spec, pipe_fds[1], high_fds, &pid);
+        r = child_start(spec, pipe_fds[1], &child, f);
         (void) close_fd(pipe_fds[1]);
-        for (size_t i = 0; i < spec->n_fds; i++)
-                (void) close_fd(high_fds[i]);
         if (r < 0)
-                return fault_set_errno(f, FAULT_IO, r, "cannot start '%s'", spec->argv[0]);
+                return r;
+        autofd running = child;
         (void) fcntl(reading, F_SETFL, O_NONBLOCK);
-        if (wait_until(pid, reading, deadline, errors, &status) == -ETIMEDOUT)
+        r = wait_until(running, spec->unit, reading, deadline, errors, &status, f);
+        if (r < 0)
+                return r;
+        if (r == 0) {
+                Fault ignored = {0};
+
+                child_kill(running);
+                (void) wait_until(running, spec->unit, reading,
+                                  now_monotonic_usec() + KILL_MAX_USEC, errors, &status, &ignored);
                 return fault_set(f, FAULT_TIMED_OUT, "%s did not end in time and was killed",
                                  spec->argv[0]);
+        }
+        if (spec->ret_status && WIFEXITED(status))
+                *spec->ret_status = WEXITSTATUS(status);
         return report(spec->argv[0], status, errors, f);
 }

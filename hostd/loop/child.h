@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* A child program, run to its end. Blocks: call it in a worker thread only. */
+/* Programs that run for this process, each in a unit of its own: UNIT.socket listens, and starts
+ * fluid-runner with the one program that UNIT@.service names, as its user, within its limits. This
+ * process starts nothing itself. */
 
 #include "base/fault.h"
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 typedef struct ChildSpec {
-        /* NULL-terminated; argv[0] is an absolute path. No shell is involved. */
+        const char *unit; /* "fluid-diff" */
+        /* NULL-terminated; argv[0] is what messages call the program. No shell is involved. */
         const char *const *argv;
         /* The time after which it is killed: FAULT_TIMED_OUT. */
         uint64_t deadline_usec;
@@ -19,15 +21,27 @@ typedef struct ChildSpec {
         /* Open descriptors that the child gets as 3, 4, …; `n_fds` may be 0. Borrowed. */
         const int *fds;
         size_t n_fds;
-        /* The user and group to become, or 0 to stay; supplementary groups are dropped. */
-        uid_t uid;
-        gid_t gid;
+        /* Where its exit status goes, or NULL; left alone where it has none. */
+        int *ret_status;
 } ChildSpec;
 
 #define CHILD_SPEC(...) ((ChildSpec){__VA_ARGS__})
 
-/* Runs it with an empty environment but PATH and LC_ALL=C.UTF-8, standard input /dev/null, and
- * reports failure as FAULT_IO with the program's name and the last line that it wrote to standard
- * error. What it leaves behind in its process group is killed, and a child never outlives this
- * process. */
+/* Where the sockets of the units are; copied. To be told before the first child. */
+void child_set_directory(const char *path);
+
+/* Blocks: call it in a worker thread only. Runs it with an empty environment but PATH and
+ * LC_ALL=C.UTF-8, standard input /dev/null, and reports failure as FAULT_IO with the program's name
+ * and the last line that it wrote to standard error. What it leaves behind in its process group is
+ * killed, and a child never outlives this process. */
 int child_run(const ChildSpec *spec, Fault *f);
+
+/* Starts it, in the same way, and returns. Standard error goes to `stderr_fd`, which is borrowed,
+ * and there is no deadline. `*ret_fd` is the caller's to poll, until child_ended(), and to close,
+ * which kills the child. FAULT_IO; that it cannot be executed is its exit status, 127. */
+int child_start(const ChildSpec *spec, int stderr_fd, int *ret_fd, Fault *f);
+/* Kills the child; its end can be awaited as any other. */
+void child_kill(int fd);
+/* 1 with the status, as of waitpid(), of a child that is gone; 0: not yet; or FAULT_IO: what became
+ * of it cannot be told. */
+int child_ended(int fd, const char *unit, int *ret_status, Fault *f);

@@ -2,11 +2,19 @@
 #include "store/sql.h"
 
 static const SqlColumn columns[] = {
-        SQL_COLUMN(SnapshotRow, id),           SQL_COLUMN(SnapshotRow, sandbox_id),
-        SQL_COLUMN_OR_NULL(SnapshotRow, name), SQL_COLUMN(SnapshotRow, parent_id),
-        SQL_COLUMN(SnapshotRow, layer),        SQL_COLUMN(SnapshotRow, state),
-        SQL_COLUMN(SnapshotRow, consistency),  SQL_COLUMN(SnapshotRow, reason),
-        SQL_COLUMN(SnapshotRow, size_bytes),   SQL_COLUMN(SnapshotRow, created_usec),
+        SQL_COLUMN(SnapshotRow, id),
+        SQL_COLUMN(SnapshotRow, sandbox_id),
+        SQL_COLUMN_OR_NULL(SnapshotRow, name),
+        SQL_COLUMN(SnapshotRow, parent_id),
+        SQL_COLUMN(SnapshotRow, layer),
+        SQL_COLUMN(SnapshotRow, state),
+        SQL_COLUMN(SnapshotRow, consistency),
+        SQL_COLUMN(SnapshotRow, reason),
+        SQL_COLUMN(SnapshotRow, size_bytes),
+        SQL_COLUMN(SnapshotRow, created_usec),
+        SQL_COLUMN_OR_NULL(SnapshotRow, memory_abi),
+        SQL_COLUMN(SnapshotRow, memory_bytes),
+        SQL_COLUMN(SnapshotRow, is_flat),
 };
 
 static void free_row(void *row)

@@ -121,6 +121,19 @@ void *sql_row_free(const SqlTable *table, void *row)
         return NULL;
 }
 
+void *sql_row_copy(const SqlTable *table, const void *row)
+{
+        void *copy = g_memdup2(row, table->row_size);
+
+        for (size_t i = 0; i < table->n_columns; i++) {
+                const SqlColumn *column = &table->columns[i];
+                char **text = (char **) ((char *) copy + column->offset);
+                if (column->type == SQL_TEXT || column->type == SQL_TEXT_OR_NULL)
+                        *text = g_strdup(*text);
+        }
+        return copy;
+}
+
 char *sql_column_list(const SqlTable *table, const char *prefix)
 {
         GString *list = g_string_new(NULL);

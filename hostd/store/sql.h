@@ -89,6 +89,9 @@ int sql_read_row(sqlite3_stmt *statement, int first, const SqlTable *table, void
 /* Frees the strings of a row and the row; returns NULL. */
 void *sql_row_free(const SqlTable *table, void *row);
 
+/* A row of its own, with strings of its own. */
+void *sql_row_copy(const SqlTable *table, const void *row);
+
 /* For tables with a primary key "id". Put inserts or updates in place (what refers to the row
  * stays); load gives the rows in the order in which they were first put. */
 int sql_put(Store *s, const SqlTable *table, const void *row, Fault *f);

@@ -71,6 +71,8 @@ typedef struct TemplateRow {
         uint64_t memory_bytes;
         uint64_t created_usec;
         unsigned owner_uid;
+        bool is_warm;     /* is to be kept warm */
+        unsigned pool;    /* sandboxes to be kept ready */
         GPtrArray *disks; /* of TemplateDiskRow, in order; never NULL */
 } TemplateRow;
 
@@ -90,18 +92,27 @@ typedef struct SandboxRow {
         char *name; /* unique per owner */
         char *agent;
         unsigned owner_uid;
+        char *purpose; /* "", or what fluid keeps it for itself for: "warm", "pool" */
         char *state, *reason;
         Id template_id;
         Id head_snapshot_id; /* empty text: stands on the template */
         unsigned layer;      /* number of the layer that it writes to */
         unsigned next_layer; /* the next number that was never used */
+        bool is_flat;        /* its layer stands on the template alone, whatever the head is */
+        char *started_from;  /* "", "boot", "memory", "pool" */
+        bool needs_identity; /* it still has that of the guest that it is a copy of */
         unsigned vcpus;
         uint64_t memory_bytes;
         uint64_t boot_timeout_usec;
+        uint64_t idle_timeout_usec; /* 0: none */
         uint64_t created_usec;
         uint64_t expires_usec; /* 0: never */
+        uint64_t paused_usec;  /* since when; 0: it is not */
+        uint64_t held_usec; /* since when its time stands still for an approval; 0: it does not */
         char *network;
-        char *labels; /* a JSON object of strings */
+        unsigned address_number; /* in the range of its network; 0: none */
+        char *ports;             /* published: a JSON array of texts */
+        char *labels;            /* a JSON object of strings */
 } SandboxRow;
 
 SandboxRow *sandbox_row_free(SandboxRow *row);
@@ -126,6 +137,9 @@ typedef struct SnapshotRow {
         char *reason;
         uint64_t size_bytes;
         uint64_t created_usec;
+        char *memory_abi;      /* what its memory image was made with, or NULL: disks only */
+        uint64_t memory_bytes; /* that the image uses */
+        bool is_flat;          /* its layer stands on the template alone, whatever its parent is */
 } SnapshotRow;
 
 SnapshotRow *snapshot_row_free(SnapshotRow *row);
@@ -162,6 +176,46 @@ int store_put_command(Store *s, const CommandRow *row, Fault *f);
 int store_put_command_until_reboot(Store *s, const CommandRow *row, Fault *f);
 int store_delete_command(Store *s, const char *id, Fault *f);
 int store_load_commands(Store *s, GPtrArray **ret_rows, Fault *f);
+
+/* -- approvals ------------------------------------------------------------------------------ */
+
+/* Nobody, as a uid. */
+#define UID_NONE UINT32_MAX
+
+typedef struct ApprovalRow {
+        Id id;
+        char *action;  /* "question", "network" */
+        char *state;   /* "pending", "approved", "denied", "cancelled", "expired", "applying",
+                          "applied", "failed" */
+        char *reason;  /* of the state, in words */
+        char *urgency; /* "low", "normal", "high" */
+        char *agent;
+        Id sandbox_id; /* empty text: about none */
+        char *content; /* canonical JSON, byte for byte what the hash is of */
+        char *sha256;
+        char *requested_content; /* other than that where it was approved with changes */
+        char *requested_sha256;
+        unsigned requester_uid;
+        char *requester;              /* "fluidctl[1234]" */
+        unsigned requester_login_uid; /* or UID_NONE */
+        char *requester_session;      /* "" where it was in none */
+        uint64_t created_usec;
+        uint64_t expires_usec; /* until then it has to be decided, or once approved applied */
+        bool is_notified;      /* a person was told, by approval_notify */
+        uint64_t decided_usec; /* by a person; 0: not yet */
+        unsigned decided_by_uid;
+        char *decided_by;
+        char *comment, *alternative;
+        uint64_t ended_usec; /* nothing more comes of it since then; 0: it may */
+} ApprovalRow;
+
+ApprovalRow *approval_row_free(ApprovalRow *row);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ApprovalRow, approval_row_free)
+ApprovalRow *approval_row_copy(const ApprovalRow *row);
+
+int store_put_approval(Store *s, const ApprovalRow *row, Fault *f);
+int store_delete_approval(Store *s, const char *id, Fault *f);
+int store_load_approvals(Store *s, GPtrArray **ret_rows, Fault *f);
 
 /* -- audit ---------------------------------------------------------------------------------- */
 

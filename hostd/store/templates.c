@@ -19,6 +19,8 @@ static const SqlColumn columns[] = {
         SQL_COLUMN(TemplateRow, memory_bytes),
         SQL_COLUMN(TemplateRow, created_usec),
         SQL_COLUMN(TemplateRow, owner_uid),
+        SQL_COLUMN(TemplateRow, is_warm),
+        SQL_COLUMN(TemplateRow, pool),
 };
 
 static void free_row(void *row)

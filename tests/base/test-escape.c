@@ -169,8 +169,64 @@ static void test_into(void)
         }
 }
 
+static const Case lines[] = {
+        C("\tif a\\.b", "\tif a\\.b", "a tab, and a backslash"),
+        C("\\x1b", "\\x5cx1b", "a backslash that would read as an escape"),
+        C("\\X1b \\x1 \\xg0", "\\X1b \\x1 \\xg0", "one that would not"),
+        C("\x1b[2J\r\n", "\\x1b[2J\\x0d\\x0a", "every other control"),
+        C("\\\x1b", "\\\\x1b", "a backslash before an escape"),
+        C("\\x\xff", "\\x\\xff", "half of what reads as one"),
+        C("\xe2\x80\xae", "\\xe2\\x80\\xae", "a right-to-left override in a line"),
+};
+
+static bool is_hex(const char *p)
+{
+        return g_ascii_isxdigit(p[0]) && g_ascii_isxdigit(p[1]);
+}
+
+static bool line_is_undone(const char *bytes, size_t size)
+{
+        g_autofree char *escaped = escape_text(bytes, size);
+        g_autoptr(GString) again = g_string_new(NULL);
+
+        for (const char *p = escaped; *p;) {
+                if (p[0] == '\\' && p[1] == 'x' && is_hex(p + 2)) {
+                        char digits[3] = {p[2], p[3], '\0'};
+
+                        g_string_append_c(again, (char) strtol(digits, NULL, 16));
+                        p += 4;
+                } else {
+                        g_string_append_c(again, *p++);
+                }
+        }
+        return again->len == size && memcmp(again->str, bytes, size) == 0 &&
+               g_utf8_validate(escaped, -1, NULL);
+}
+
+static void test_lines(void)
+{
+        GRand *random = g_rand_new_with_seed(8);
+        bool all_random = true;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+                g_autofree char *escaped = escape_text(lines[i].bytes, lines[i].size);
+
+                tap_is_str(escaped, lines[i].escaped, "%s is right in a line", lines[i].what);
+        }
+        for (unsigned i = 0; i < 20000; i++) {
+                char bytes[12];
+
+                for (size_t j = 0; j < sizeof bytes; j++)
+                        bytes[j] = "\\\\xx1b\x1b\tz\xe2\x80\xae"[g_rand_int_range(random, 0, 12)];
+                all_random &= line_is_undone(bytes, sizeof bytes);
+        }
+        g_rand_free(random);
+        tap_ok(all_random, "and the escaping of lines can be undone, too");
+}
+
 int main(void)
 {
+        test_lines();
         test_table();
         test_undo();
         test_into();

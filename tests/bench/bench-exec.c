@@ -12,7 +12,6 @@
  * answers as fast as the first one (bare clients on both, the daemon stopped: 15.1 and 15.4 ms). */
 
 #include "base/quantity.h"
-#include "dbus/names.h"
 #include "tests/bench/bare-agent.h"
 #include "tests/bench/bus.h"
 #include "tests/bench/samples.h"
@@ -75,23 +74,13 @@ static int open_bare_agent(sd_bus *bus, const char *sandbox, const char *directo
         return bare_agent_open(socket_path);
 }
 
-static void run(sd_bus *bus, const char *sandbox)
-{
-        g_autoptr(sd_bus_message) reply =
-                bus_call(bus, sandbox, INTERFACE_SANDBOX, "Run", "asa{sv}", 1, "/bin/true", 0);
-        int status;
-
-        if (sd_bus_message_read(reply, "i", &status) < 0 || status != 0)
-                errx(1, "/bin/true failed in the sandbox");
-}
-
 static void measure(sd_bus *bus, const char *sandbox, int agent, unsigned kind, Samples *samples)
 {
         g_usleep(PAUSE_USEC);
         uint64_t since = now_monotonic_usec();
 
         if (kind == RUN)
-                run(bus, sandbox);
+                bus_run_true(bus, sandbox);
         else if (kind == PING)
                 bare_agent_ping(agent);
         else

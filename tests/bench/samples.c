@@ -34,6 +34,14 @@ double samples_median(const Samples *s)
         return (*value_at(s, (n - 1) / 2) + *value_at(s, n / 2)) / 2;
 }
 
+double samples_quantile(const Samples *s, double part)
+{
+        guint n = s->values->len;
+        guint rank = (guint) ((double) n * part + 0.999999);
+
+        return *value_at(s, CLAMP(rank, 1, n) - 1);
+}
+
 void samples_print(const Samples *s, const char *name)
 {
         guint n = s->values->len;

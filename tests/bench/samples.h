@@ -19,6 +19,9 @@ void samples_add_since(Samples *s, uint64_t since_usec);
 
 double samples_median(const Samples *s);
 
+/* What that part of them, of 0 to 1, is not above. */
+double samples_quantile(const Samples *s, double part);
+
 /* "NAME MEDIAN LEAST MOST NUMBER" on standard output. */
 void samples_print(const Samples *s, const char *name);
 

@@ -6,9 +6,11 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/quantity.h"
+#include "tests/socket-unit.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gstdio.h>
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
@@ -24,6 +26,7 @@
 Fixture fixture;
 char bus_error[128], bus_error_message[1024];
 
+static pid_t diff_unit;
 static GPtrArray *connections, *replies_kept, *strings_kept;
 
 static void need(int r, const char *what)
@@ -224,15 +227,41 @@ void fixture_restart(void)
 static void write_config(const char *settings)
 {
         g_autofree char *path = g_build_filename(fixture.directory, "fluid.conf", NULL);
-        g_autofree char *program = g_build_filename(fixture.directory, "diff", NULL);
+        g_autofree char *networks = g_build_filename(fixture.directory, "networks.conf", NULL);
         g_autofree char *text = g_strdup_printf(
                 "state_directory = %s/s\nruntime_directory = %s/r\nqemu_user = root\n"
-                "qemu_group = root\ndiff_user = nobody\ndiff_program = %s\nboot_timeout = 3s\n"
+                "qemu_group = root\nnetworks_file = %s\nboot_timeout = 3s\n"
                 "stop_timeout = 1s\nworker_threads = 2\n%s\n",
-                fixture.directory, fixture.directory, program, settings ? settings : "");
+                fixture.directory, fixture.directory, networks, settings ? settings : "");
 
         write_file(path, text, 0644);
+        write_file(networks,
+                   "[mirror]\nallow = 192.0.2.0/24:443\n"
+                   "[secret]\ninternet = yes\nadmins_only = yes\n",
+                   0644);
+}
+
+static char *runtime_directory(void)
+{
+        return g_build_filename(fixture.directory, "r", NULL);
+}
+
+/* What fluid-diff would be. */
+static void start_units(void)
+{
+        g_autofree char *runtime = runtime_directory();
+        g_autofree char *program = g_build_filename(fixture.directory, "diff", NULL);
+
         write_file(program, "#!/bin/sh\necho '{\"changes\":[]}'\n", 0755);
+        need(g_mkdir(runtime, 0700) < 0 ? -errno : 0, runtime);
+        diff_unit = socket_unit_start(runtime, "fluid-diff", program);
+}
+
+static void stop_units(void)
+{
+        g_autofree char *runtime = runtime_directory();
+
+        socket_unit_stop(diff_unit, runtime, "fluid-diff");
 }
 
 static void close_connection(gpointer bus)
@@ -264,6 +293,7 @@ void fixture_start(const char *settings)
         fake_host_reset();
         start_bus();
         write_config(settings);
+        start_units();
         start_daemon();
         fixture.client = fixture_connect(0);
         listen_for("org.freedesktop.DBus.ObjectManager");
@@ -277,6 +307,7 @@ void fixture_stop(void)
         g_ptr_array_unref(connections);
         (void) sd_event_unref(fixture.event);
         fake_host_reset();
+        stop_units();
         (void) kill(fixture.bus_pid, SIGTERM);
         (void) waitpid(fixture.bus_pid, NULL, 0);
         (void) remove_tree(fixture.directory, NULL);

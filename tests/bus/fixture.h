@@ -29,7 +29,8 @@ typedef struct Fixture {
 
 extern Fixture fixture;
 
-/* `settings` are lines for fluid.conf, or NULL. Bails out where it cannot. */
+/* `settings` are lines for fluid.conf, or NULL. Beside the built-in network profiles there are
+ * "mirror" (192.0.2.0/24 port 443) and "secret", for root alone. Bails out where it cannot. */
 void fixture_start(const char *settings);
 void fixture_stop(void);
 

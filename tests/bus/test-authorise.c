@@ -14,7 +14,7 @@
 #define DAEMON 1
 
 static sd_bus *owner, *other;
-static const char *path, *command, *snapshot;
+static const char *template, *path, *command, *snapshot;
 
 static const char *read_path(sd_bus_message *reply)
 {
@@ -139,6 +139,71 @@ static void test_answers(void)
                 (void) bus_call(owner, PATH_ROOT, INTERFACE_MANAGER, "ListSandboxes", "a{sv}", 0);
         bus_is_error("", "with polkit's yes others may look");
         tap_is_int(polkit_questions, 1, "and looking again at once does not ask again");
+}
+
+/* Which action a method asks for; the call itself ends with polkit's no. `types`: a for options. */
+static void asks(const char *object, const char *interface, const char *member, const char *types,
+                 const char *argument, const char *action)
+{
+        sd_bus_message *m = bus_call_begin(owner, object, interface, member);
+
+        polkit_action[0] = '\0';
+        for (const char *type = types; *type; type++)
+                if (*type == 's')
+                        (void) sd_bus_message_append(m, "s", argument);
+                else if (*type == 'u')
+                        (void) sd_bus_message_append(m, "u", 1);
+                else if (*type == 't')
+                        (void) sd_bus_message_append(m, "t", UINT64_C(0));
+                else
+                        (void) sd_bus_message_append(m, "a{sv}", 0);
+        (void) bus_call_end(owner, m);
+        bus_is_error("AccessDenied", "polkit's no is a no");
+        tap_is_str(polkit_action, action, "%s() has its action", member);
+}
+
+static void test_actions(void)
+{
+        polkit_start(POLKIT_NO);
+        asks(template, INTERFACE_TEMPLATE, "Warm", "a", NULL, ACTION_MANAGE_TEMPLATE);
+        asks(template, INTERFACE_TEMPLATE, "SetPool", "u", NULL, ACTION_MANAGE_TEMPLATE);
+        asks(template, INTERFACE_TEMPLATE, "Cool", "", NULL, ACTION_MANAGE_TEMPLATE);
+        asks(snapshot, INTERFACE_SNAPSHOT, "Promote", "s", "x", ACTION_MANAGE_TEMPLATE);
+        asks(path, INTERFACE_SANDBOX, "Branch", "sa", "one", ACTION_CREATE);
+        asks(path, INTERFACE_SANDBOX, "Pause", "a", NULL, ACTION_USE);
+        asks(path, INTERFACE_SANDBOX, "SetNetwork", "sa", "isolated", ACTION_SET_NETWORK);
+        asks(path, INTERFACE_SANDBOX, "Resume", "", NULL, ACTION_USE);
+        polkit_start(POLKIT_YES);
+        tap_ok(audit_count("template.warm", "refused", "AccessDenied") == 1 &&
+                       audit_count("template.pool", "refused", "AccessDenied") == 1 &&
+                       audit_count("template.cool", "refused", "AccessDenied") == 1,
+               "what was refused is audited");
+}
+
+static void test_networks(void)
+{
+        (void) bus_call(owner, path, INTERFACE_SANDBOX, "SetNetwork", "sa{sv}", "isolated", 0);
+        bus_is_error("", "an owner may change the network of a sandbox");
+        (void) bus_call(owner, path, INTERFACE_SANDBOX, "SetNetwork", "sa{sv}", "secret", 0);
+        bus_is_error("AccessDenied", "but not to what is for root, whatever polkit says");
+        (void) bus_call(owner, PATH_ROOT, INTERFACE_MANAGER, "CreateSandbox", "sa{sv}", "base", 1,
+                        "network", "s", "secret");
+        bus_is_error("AccessDenied", "nor make one with that");
+        tap_is_str(bus_property(owner, path, INTERFACE_SANDBOX, "Network"), "isolated",
+                   "which changes nothing");
+        (void) bus_call(other, path, INTERFACE_SANDBOX, "SetNetwork", "sa{sv}", "isolated", 0);
+        bus_is_error("NotFound", "others do not find it");
+        (void) bus_call(other, path, INTERFACE_SANDBOX, "GetNetworkRules", "");
+        bus_is_error("NotFound", "nor its rules");
+        (void) bus_call(fixture.client, path, INTERFACE_SANDBOX, "SetNetwork", "sa{sv}", "secret",
+                        0);
+        bus_is_error("", "root may do both");
+        (void) bus_call(owner, path, INTERFACE_SANDBOX, "SetNetwork", "sa{sv}", "none", 0);
+        bus_is_error("", "and the owner may leave it again");
+        tap_ok(audit_count("sandbox.network", "done", "") == 3 &&
+                       audit_count("sandbox.network", "refused", "AccessDenied") == 2 &&
+                       audit_count("sandbox.network", "refused", "NotFound") == 1,
+               "each change and each refusal is audited once");
 }
 
 static bool was_asked(G_GNUC_UNUSED void *userdata)
@@ -354,7 +419,7 @@ static void test_lost(void)
 int main(void)
 {
         fixture_start(NULL);
-        (void) fixture_template("base");
+        template = fixture_template("base");
         owner = fixture_connect(NOBODY);
         other = fixture_connect(DAEMON);
         test_no_polkit();
@@ -364,6 +429,8 @@ int main(void)
                 bus_call(owner, path, INTERFACE_SANDBOX, "CreateSnapshot", "sa{sv}", "one", 0));
         command = read_path(
                 bus_call(owner, path, INTERFACE_SANDBOX, "Exec", "asa{sv}", 1, "true", 0));
+        test_actions();
+        test_networks();
         test_visibility();
         test_signals();
         test_audit_rows();

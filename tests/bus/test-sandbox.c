@@ -54,9 +54,42 @@ static void test_properties(void)
         tap_is_str(bus_property(fixture.client, path, S, "Reason"), "",
                    "nothing has to be explained");
         tap_is_str(bus_property(fixture.client, path, S, "Labels"), "a{ss}", "it has labels");
+        tap_is_str(bus_property(fixture.client, path, S, "IdleTimeoutUSec"), "0",
+                   "it may be idle for ever");
+        tap_is_str(bus_property(fixture.client, path, S, "PausedUSec"), "0", "it is not paused");
+        tap_is_str(bus_property(fixture.client, path, S, "StartedFrom"), "boot", "it has booted");
         (void) bus_property(fixture.client, path, S, "Colour");
         tap_is_str(bus_error, "org.freedesktop.DBus.Error.UnknownProperty",
                    "there is no other property");
+}
+
+/* The steps, each with ":" where it took time, or "?" where it cannot be read. */
+static char *read_timing(void)
+{
+        sd_bus_message *reply = bus_call(fixture.client, path, "org.freedesktop.DBus.Properties",
+                                         "Get", "ss", S, "Timing");
+        g_autoptr(GString) steps = g_string_new(NULL);
+        const char *step;
+        uint64_t usec;
+
+        if (!reply || sd_bus_message_enter_container(reply, 'v', "a(st)") < 0 ||
+            sd_bus_message_enter_container(reply, 'a', "(st)") < 0)
+                return g_strdup("?");
+        while (sd_bus_message_read(reply, "(st)", &step, &usec) > 0)
+                g_string_append_printf(steps, "%s%s ", step, usec > 0 ? ":" : "");
+        return g_strdup(steps->str);
+}
+
+static void test_timing(void)
+{
+        g_autofree char *timing = read_timing();
+
+        tap_is_str(timing, "overlay: rules domain: restore agent: identity network ",
+                   "where the time of its creation went is told, in order");
+        fixture_restart();
+        g_autofree char *later = read_timing();
+        tap_is_str(later, "", "but not any more after a restart of the daemon");
+        (void) wait_for("ready", LATER);
 }
 
 static void test_stop_and_start(void)
@@ -83,6 +116,55 @@ static void test_stop_and_start(void)
         tap_ok(audit_count("sandbox.stop", "refused", "WrongState") == 1 &&
                        audit_count("sandbox.stop", "done", "") == 2,
                "each stop and each refusal is audited once");
+}
+
+static void test_pause(void)
+{
+        g_autofree char *signal = g_strdup_printf("PropertiesChanged %s %s State,Reason", path, S);
+        const char *expires = bus_property(fixture.client, path, S, "ExpiresUSec");
+
+        (void) g_ptr_array_set_size(fixture.signals, 0);
+        (void) bus_call(fixture.client, path, S, "Pause", "a{sv}", 0);
+        bus_is_error("", "a ready sandbox can be paused");
+        tap_is_str(state(), "paused", "and is paused then");
+        tap_ok(bus_heard(signal), "its owner heard of it");
+        tap_is_str(wait_for("paused", 0), "paused", "which can be waited for");
+        tap_ok(!g_str_equal(bus_property(fixture.client, path, S, "PausedUSec"), "0"),
+               "since when is told");
+        (void) bus_call(fixture.client, path, S, "Run", "asa{sv}", 1, "true", 0);
+        bus_is_error("WrongState", "nothing can be run in it");
+        (void) bus_call(fixture.client, path, S, "Pause", "a{sv}", 0);
+        bus_is_error("WrongState", "it cannot be paused twice");
+        call("Start", NULL);
+        bus_is_error("WrongState", "or started");
+        call("Resume", NULL);
+        bus_is_error("", "it can be resumed");
+        tap_is_str(wait_for("ready", LATER), "ready", "and is ready then");
+        tap_is_str(bus_property(fixture.client, path, S, "PausedUSec"), "0", "and not paused");
+        tap_ok(g_ascii_strtoull(bus_property(fixture.client, path, S, "ExpiresUSec"), NULL, 10) >
+                       g_ascii_strtoull(expires, NULL, 10),
+               "its time has stood still meanwhile");
+        call("Resume", NULL);
+        bus_is_error("WrongState", "a ready one cannot be resumed");
+        (void) bus_call(fixture.client, path, S, "Pause", "a{sv}", 1, "to_disk", "b", 1);
+        bus_is_error("", "its memory can go to disk");
+        tap_ok(*bus_property(fixture.client, path, S, "Reason"), "which is told");
+        fixture_restart();
+        tap_is_str(wait_for("paused", LATER), "paused",
+                   "it stays there when the daemon is restarted");
+        call("Resume", NULL);
+        bus_is_error("", "and comes back");
+        tap_is_str(wait_for("ready", LATER), "ready", "from there, too");
+        (void) bus_call(fixture.client, path, S, "Pause", "a{sv}", 1, "softly", "b", 1);
+        bus_is_error("UnknownOption", "unknown options are refused");
+        (void) bus_call(fixture.client, path, S, "Pause", "a{sv}", 1, "to_disk", "s", "yes");
+        bus_is_error("InvalidArgument", "and values of another type");
+        tap_ok(audit_count("sandbox.pause", "done", "") == 2 &&
+                       audit_count("sandbox.resume", "done", "") == 2 &&
+                       audit_count("sandbox.pause", "refused", "WrongState") == 1 &&
+                       audit_count("sandbox.resume", "refused", "WrongState") == 1 &&
+                       audit_count("sandbox.pause", "refused", "UnknownOption") == 1,
+               "each pause, resumption and refusal is audited once");
 }
 
 static void test_wait(void)
@@ -309,7 +391,7 @@ static void test_snapshots(void)
         bus_is_error("Exists", "a name is used once");
         (void) bus_call(fixture.client, path, S, "CreateSnapshot", "sa{sv}", "now", 0);
         bus_is_error("InvalidArgument", "\"now\" cannot be a name");
-        (void) bus_call(fixture.client, path, S, "CreateSnapshot", "sa{sv}", "two", 1, "memory",
+        (void) bus_call(fixture.client, path, S, "CreateSnapshot", "sa{sv}", "two", 1, "colour",
                         "b", 1);
         bus_is_error("UnknownOption", "unknown options are refused");
         call("Restore", "two");
@@ -345,7 +427,37 @@ static void test_diff(void)
         bus_is_error("NotFound", "unknown points are not found");
         (void) bus_call(fixture.client, path, S, "Diff", "ssa{sv}", "template", "now", 1, "stat",
                         "b", 1);
-        bus_is_error("UnknownOption", "there are no options yet");
+        bus_is_error("UnknownOption", "an unknown option is refused");
+        (void) bus_call(fixture.client, path, S, "Diff", "ssa{sv}", "template", "now", 1,
+                        "contents", "b", 1);
+        bus_is_error("", "contents may be asked for");
+}
+
+static void test_file_at(void)
+{
+        static const char *const methods[] = {"ReadFileAt", "ExtractAt"};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(methods); i++) {
+                sd_bus_message *reply =
+                        bus_call(fixture.client, path, S, methods[i], "ssa{sv}", "/etc/hosts",
+                                 "template", 1, "size_max", "t", UINT64_C(1000));
+                char text[64] = "";
+                int fd = -1;
+
+                bus_is_error("", "a file is read at a point");
+                if (reply && sd_bus_message_read(reply, "h", &fd) < 0)
+                        tap_bail_out("the method replies nonsense");
+                tap_ok(fd >= 0 && read(fd, text, sizeof text - 1) > 0, "from its start");
+                (void) bus_call(fixture.client, path, S, methods[i], "ssa{sv}", "hosts", "now", 0);
+                bus_is_error("InvalidArgument", "a relative path is refused");
+                (void) bus_call(fixture.client, path, S, methods[i], "ssa{sv}", "/x", "none", 0);
+                bus_is_error("NotFound", "unknown points are not found");
+                (void) bus_call(fixture.client, path, S, methods[i], "ssa{sv}", "/x", "now", 1,
+                                "follow", "b", 1);
+                bus_is_error("UnknownOption", "unknown options are refused");
+        }
+        tap_is_int(audit_count("file.read_at", "done", ""), 1, "reading is in the trail");
+        tap_is_int(audit_count("file.extract_at", "done", ""), 1, "and so is an archive");
 }
 
 /* -- the end ---------------------------------------------------------------------------------- */
@@ -386,7 +498,9 @@ int main(void)
         path = fixture_sandbox(fixture.client, "web");
         tap_is_str(state(), "ready", "a new sandbox becomes ready");
         test_properties();
+        test_timing();
         test_stop_and_start();
+        test_pause();
         test_wait();
         test_extend();
         test_run();
@@ -395,6 +509,7 @@ int main(void)
         test_whole_files();
         test_snapshots();
         test_diff();
+        test_file_at();
         test_destroy();
         fixture_stop();
         return tap_done();

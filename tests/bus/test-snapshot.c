@@ -33,6 +33,7 @@ static void test_properties(const char *one, const char *two)
         tap_is_str(bus_property(fixture.client, two, N, "Parent"), "one",
                    "the second on the first");
         tap_is_str(bus_property(fixture.client, one, N, "HasMemory"), "0", "it has no memory");
+        tap_is_str(bus_property(fixture.client, one, N, "MemoryBytes"), "0", "which uses no room");
         tap_is_str(bus_property(fixture.client, one, N, "Consistency"), "frozen",
                    "the guest was frozen");
         tap_is_str(bus_property(fixture.client, one, N, "Reason"), "",
@@ -53,6 +54,94 @@ static void test_crash_consistent(void)
         fake_host_set_freeze(true);
 }
 
+static void restore(const char *name)
+{
+        const char *reached = "";
+        sd_bus_message *reply;
+
+        (void) bus_call(fixture.client, sandbox, INTERFACE_SANDBOX, "Restore", "s", name);
+        if (*bus_error)
+                tap_note("%s", bus_error_message);
+        reply = bus_call(fixture.client, sandbox, INTERFACE_SANDBOX, "Wait", "st", "ready",
+                         10 * USEC_PER_SEC);
+        if (!reply || sd_bus_message_read(reply, "s", &reached) < 0 ||
+            !g_str_equal(reached, "ready"))
+                tap_bail_out("the sandbox does not get ready");
+}
+
+static void test_memory(void)
+{
+        sd_bus_message *reply = bus_call(fixture.client, sandbox, INTERFACE_SANDBOX,
+                                         "CreateSnapshot", "sa{sv}", "whole", 1, "memory", "b", 1);
+        const char *path = "";
+
+        bus_is_error("", "a running sandbox is snapshotted with its memory");
+        if (!reply || sd_bus_message_read(reply, "o", &path) < 0)
+                tap_bail_out("CreateSnapshot() replies nonsense");
+        tap_is_str(bus_property(fixture.client, path, N, "HasMemory"), "1", "which it has");
+        tap_ok(!g_str_equal(bus_property(fixture.client, path, N, "MemoryBytes"), "0"),
+               "and which uses room");
+        tap_is_str(bus_property(fixture.client, sandbox, INTERFACE_SANDBOX, "State"), "ready",
+                   "the sandbox runs on");
+        restore("one");
+        tap_is_str(bus_property(fixture.client, sandbox, INTERFACE_SANDBOX, "StartedFrom"), "boot",
+                   "from a snapshot without memory it boots");
+        restore("whole");
+        tap_is_str(bus_property(fixture.client, sandbox, INTERFACE_SANDBOX, "StartedFrom"),
+                   "memory", "from one with memory it runs on");
+        tap_is_str(bus_property(fixture.client, sandbox, INTERFACE_SANDBOX, "Head"), "whole",
+                   "and stands on it");
+}
+
+static void test_promote(const char *one)
+{
+        sd_bus_message *reply = bus_call(fixture.client, one, N, "Promote", "s", "promoted");
+        const char *template = "";
+
+        bus_is_error("", "a template is made of a snapshot");
+        if (!reply || sd_bus_message_read(reply, "o", &template) < 0)
+                tap_bail_out("Promote() replies nonsense");
+        (void) bus_call(fixture.client, template, INTERFACE_TEMPLATE, "Wait", "t",
+                        10 * USEC_PER_SEC);
+        bus_is_error("", "which becomes ready");
+        tap_is_str(bus_property(fixture.client, template, INTERFACE_TEMPLATE, "Source"),
+                   "snapshot:web/one", "and names its source");
+        (void) bus_call(fixture.client, one, N, "Promote", "s", "promoted");
+        bus_is_error("Exists", "a name is used once");
+        (void) bus_call(fixture.client, one, N, "Promote", "s", "../x");
+        bus_is_error("InvalidArgument", "and has to be one");
+        (void) bus_call(fixture.client, template, INTERFACE_TEMPLATE, "Remove", "");
+        bus_is_error("", "it can be removed: the snapshot does not stand on it");
+        tap_ok(audit_count("template.import", "refused", "Exists") == 1 &&
+                       audit_count("template.import", "refused", "InvalidArgument") == 1,
+               "refusals are audited");
+}
+
+static void test_cascade(const char *one)
+{
+        const char *base, *left, *right, *top;
+
+        restore("one");
+        base = create("base");
+        left = create("left");
+        restore("base");
+        right = create("right");
+        top = create("top");
+        (void) bus_call(fixture.client, base, N, "Delete", "a{sv}", 1, "cascade", "b", 1);
+        bus_is_error("InUse", "what the head stands on stays, with all below it");
+        restore("one");
+        (void) bus_call(fixture.client, base, N, "Delete", "a{sv}", 1, "cascade", "b", 0);
+        bus_is_error("InUse", "without a wish to, nothing is deleted that others stand on");
+        (void) bus_call(fixture.client, base, N, "Delete", "a{sv}", 1, "cascade", "b", 1);
+        bus_is_error("", "with it all is deleted that stands on it");
+        for (const char *const *gone = (const char *const[]){base, left, right, top, NULL}; *gone;
+             gone++) {
+                g_autofree char *signal = g_strdup_printf("InterfacesRemoved %s %s", *gone, N);
+                tap_ok(bus_heard(signal), "which is told of each");
+        }
+        tap_is_str(bus_property(fixture.client, one, N, "Name"), "one", "what is below stays");
+}
+
 static void test_off(void)
 {
         const char *path;
@@ -70,11 +159,12 @@ static void test_delete(const char *one, const char *two)
         g_autofree char *signal = g_strdup_printf("InterfacesRemoved %s %s", two, N);
 
         (void) bus_call(fixture.client, one, N, "Delete", "a{sv}", 1, "force", "b", 1);
-        bus_is_error("UnknownOption", "there are no options yet");
+        bus_is_error("UnknownOption", "other options are refused");
         (void) bus_call(fixture.client, one, N, "Delete", "a{sv}", 0);
         bus_is_error("InUse", "what others stand on stays");
         (void) bus_call(fixture.client, sandbox, INTERFACE_SANDBOX, "Restore", "s", "one");
-        for (const char *const *name = (const char *const[]){"off", "crash", NULL}; *name; name++) {
+        for (const char *const *name = (const char *const[]){"off", "crash", "whole", NULL}; *name;
+             name++) {
                 sd_bus_message *reply =
                         bus_call(fixture.client, PATH_ROOT, "org.freedesktop.DBus.ObjectManager",
                                  "GetManagedObjects", "");
@@ -99,8 +189,8 @@ static void test_delete(const char *one, const char *two)
         bus_is_error("NotFound", "and it is gone then");
         (void) bus_call(fixture.client, one, N, "Delete", "a{sv}", 0);
         bus_is_error("InUse", "what the head stands on stays");
-        tap_is_int(audit_count("snapshot.delete", "done", ""), 3, "deletions are audited");
-        tap_is_int(audit_count("snapshot.delete", "refused", "InUse"), 2, "and refusals");
+        tap_is_int(audit_count("snapshot.delete", "done", ""), 5, "deletions are audited");
+        tap_is_int(audit_count("snapshot.delete", "refused", "InUse"), 4, "and refusals");
 }
 
 int main(void)
@@ -113,6 +203,10 @@ int main(void)
         one = create("one");
         two = create("two");
         test_properties(one, two);
+        test_memory();
+        test_promote(one);
+        test_cascade(one);
+        restore("two");
         test_crash_consistent();
         test_off();
         test_delete(one, two);

@@ -6,7 +6,9 @@
 
 #include "core/diff.h"
 #include "core/internal.h"
+#include "core/network.h"
 #include "tests/fake/host.h"
+#include "tests/socket-unit.h"
 #include "tests/tap.h"
 
 #include "base/cleanup.h"
@@ -27,11 +29,15 @@
 
 static struct {
         char *directory; /* scratch */
+        pid_t diff_unit; /* runs what write_program() wrote */
         char *settings;  /* more lines of fluid.conf */
         sd_event *event;
         Manager *manager;
         Caller caller;
-        Fault fault; /* of the call that ended last */
+        Fault fault;       /* of the call that ended last */
+        GHashTable *known; /* objects that the observer was told of; see watch_objects() */
+        bool was_told_twice;
+        GPtrArray *outcomes; /* of calls that may end later than anybody waits for them */
 } fixture;
 
 static inline void need(int r, const char *what)
@@ -74,7 +80,8 @@ static inline void settle(void)
 
         for (;;) {
                 const Manager *m = fixture.manager;
-                bool is_busy = m && (workers_pending(m->workers) > 0 || m->operations > 0);
+                bool is_busy =
+                        m && (workers_pending(m->workers) > fake_host_jobs() || m->operations > 0);
                 int r = sd_event_run(fixture.event, is_busy ? 100 * USEC_PER_MSEC : 0);
 
                 need(r, "sd_event_run");
@@ -113,12 +120,70 @@ static inline Config *new_config(const char *settings)
 {
         g_autofree char *text = g_strdup_printf(
                 "state_directory = %s/s\nruntime_directory = %s/r\nqemu_user = root\n"
-                "qemu_group = root\ndiff_user = root\ndiff_program = %s/diff\nworker_threads = 2\n%s",
+                "qemu_group = root\nworker_threads = 2\nnetworks_file = %s/networks\n%s",
                 fixture.directory, fixture.directory, fixture.directory, settings ? settings : "");
         Config *config;
 
         need(config_parse("fluid.conf", text, &config, &fixture.fault), "config_parse");
         return config;
+}
+
+/* -- what the bus would know ------------------------------------------------------------------ */
+
+static inline void on_known(void *object, void *userdata)
+{
+        (void) userdata;
+        (void) g_hash_table_add(fixture.known, object);
+}
+
+static inline void on_object_added(ObjectKind kind, void *object, void *userdata)
+{
+        (void) kind;
+        (void) userdata;
+        fixture.was_told_twice |= !g_hash_table_add(fixture.known, object);
+}
+
+static inline void on_object_changed(ObjectKind kind, void *object, void *userdata)
+{
+        (void) kind;
+        (void) object;
+        (void) userdata;
+}
+
+static inline void on_object_removed(ObjectKind kind, void *object, void *userdata)
+{
+        (void) kind;
+        (void) userdata;
+        fixture.was_told_twice |= !g_hash_table_remove(fixture.known, object);
+}
+
+static inline void on_manager_state(void *userdata)
+{
+        (void) userdata;
+}
+
+static const ManagerObserver object_watcher = {on_object_added, on_object_changed,
+                                               on_object_removed, on_manager_state};
+
+/* What everybody may see together, as root does. */
+static inline GHashTable *list_visible(void)
+{
+        GHashTable *kept = fixture.known, *visible = g_hash_table_new(NULL, NULL);
+        Caller root = {.uid = 0};
+
+        fixture.known = visible;
+        for (ObjectKind kind = 0; kind < _OBJECT_KIND_MAX; kind++)
+                manager_foreach(fixture.manager, &root, kind, on_known, NULL);
+        fixture.known = kept;
+        return visible;
+}
+
+static inline void watch_objects(void)
+{
+        g_clear_pointer(&fixture.known, g_hash_table_unref);
+        fixture.known = list_visible();
+        fixture.was_told_twice = false;
+        manager_set_observer(fixture.manager, &object_watcher, NULL);
 }
 
 /* libvirt is reached and everything is compared with it when this returns, if it can be reached. */
@@ -127,12 +192,14 @@ static inline void start_manager(void)
         need(manager_new(fixture.event, new_config(fixture.settings), &fixture.manager,
                          &fixture.fault),
              "manager_new");
+        watch_objects();
         settle();
 }
 
 static inline void stop_manager(void)
 {
         fixture.manager = manager_free(fixture.manager);
+        g_clear_pointer(&fixture.known, g_hash_table_unref);
 }
 
 static inline void restart_manager(void)
@@ -151,6 +218,42 @@ static inline void write_program(const char *text)
         g_autofree char *path = g_build_filename(fixture.directory, "diff", NULL);
 
         need(g_file_set_contents(path, text, -1, NULL) ? chmod(path, 0755) : -EIO, path);
+}
+
+/* Beside those that are built in. */
+#define NETWORKS \
+        "[mirror]\nallow = 192.0.2.0/24:443\n" \
+        "[names]\nnames = deb.debian.org, *.example.com\n" \
+        "[secret]\ninternet = yes\nadmins_only = yes\n"
+
+static inline void write_networks(const char *text)
+{
+        g_autofree char *path = g_build_filename(fixture.directory, "networks", NULL);
+
+        need(g_file_set_contents(path, text, -1, NULL) ? 0 : -EIO, path);
+}
+
+/* What a unit listens at is kept beside the runtime directory, which tests lose. */
+static inline void link_units(void)
+{
+        g_autofree char *runtime = g_build_filename(fixture.directory, "r", NULL);
+        g_autofree char *old = g_build_filename(fixture.directory, "fluid-diff.socket", NULL);
+        g_autofree char *new = g_build_filename(runtime, "fluid-diff.socket", NULL);
+
+        need(g_mkdir(runtime, 0700) < 0 || link(old, new) < 0 ? -errno : 0, new);
+}
+
+static inline void start_units(void)
+{
+        g_autofree char *program = g_build_filename(fixture.directory, "diff", NULL);
+
+        fixture.diff_unit = socket_unit_start(fixture.directory, "fluid-diff", program);
+        link_units();
+}
+
+static inline void stop_units(void)
+{
+        socket_unit_stop(fixture.diff_unit, fixture.directory, "fluid-diff");
 }
 
 /* However the program ends: it may be memory that would be left behind. */
@@ -179,6 +282,8 @@ static inline void make_fixture(const char *settings)
         fixture.settings = g_strdup(settings);
         fixture.caller = (Caller){.uid = 1000, .text = "test[1]"};
         write_program(DIFF_PROGRAM);
+        write_networks(NETWORKS);
+        start_units();
         fake_host_reset();
 }
 
@@ -192,8 +297,10 @@ static inline void start_fixture(const char *settings)
 static inline void stop_fixture(void)
 {
         stop_manager();
+        g_clear_pointer(&fixture.outcomes, g_ptr_array_unref);
         fixture.event = sd_event_unref(fixture.event);
         fake_host_reset();
+        stop_units();
         (void) remove_tree(fixture.directory, NULL);
         g_clear_pointer(&fixture.directory, g_free);
         g_clear_pointer(&fixture.settings, g_free);
@@ -375,13 +482,23 @@ static inline void on_snapshot(Snapshot *snapshot, int r, const Fault *f, void *
         on_outcome(r, f, userdata);
 }
 
-static inline int take_snapshot(const char *sandbox, const char *name)
+static inline int take_snapshot_as(const char *sandbox, const SnapshotSpec *spec)
 {
         Outcome o = {0};
 
-        return finish(snapshot_create(get_sandbox(sandbox), &fixture.caller, name, true,
-                                      on_snapshot, &o, fresh_fault()),
+        return finish(snapshot_create(get_sandbox(sandbox), &fixture.caller, spec, on_snapshot, &o,
+                                      fresh_fault()),
                       &o);
+}
+
+static inline int take_snapshot(const char *sandbox, const char *name)
+{
+        return take_snapshot_as(sandbox, &(SnapshotSpec){.name = name, .freeze = true});
+}
+
+static inline int take_memory_snapshot(const char *sandbox, const char *name)
+{
+        return take_snapshot_as(sandbox, &(SnapshotSpec){.name = name, .memory = true});
 }
 
 static inline int restore_snapshot(const char *sandbox, const char *name)
@@ -393,12 +510,118 @@ static inline int restore_snapshot(const char *sandbox, const char *name)
                       &o);
 }
 
-static inline int delete_snapshot(const char *sandbox, const char *name)
+static inline int delete_snapshots(const char *sandbox, const char *name, bool cascade)
 {
         Outcome o = {0};
 
         return finish(snapshot_delete(snapshot_find(get_sandbox(sandbox), name), &fixture.caller,
-                                      on_outcome, &o, fresh_fault()),
+                                      cascade, on_outcome, &o, fresh_fault()),
+                      &o);
+}
+
+static inline int delete_snapshot(const char *sandbox, const char *name)
+{
+        return delete_snapshots(sandbox, name, false);
+}
+
+/* It has ended when the branch is ready, or is not to be. While libvirtd is away it is neither. */
+static inline void on_branch(Sandbox *branch, int r, const Fault *f, void *userdata)
+{
+        Fault why = {0};
+
+        g_assert(r < 0 ? !branch : branch != NULL);
+        if (r >= 0) {
+                r = sandbox_wait(branch, "ready", PATIENCE_USEC, on_outcome, userdata, &why);
+                f = &why;
+        }
+        if (r < 0)
+                on_outcome(r, f, userdata);
+}
+
+static inline bool has_ended_or_is_lost(void *userdata)
+{
+        return has_ended(userdata) || !hypervisor_is_connected(fixture.manager->hypervisor);
+}
+
+static inline int branch_as(const char *sandbox, const char *point, const SandboxSpec *spec)
+{
+        Outcome *o = g_new0(Outcome, 1);
+        int r;
+
+        if (!fixture.outcomes)
+                fixture.outcomes = g_ptr_array_new_with_free_func(g_free);
+        g_ptr_array_add(fixture.outcomes, o);
+        r = sandbox_branch(get_sandbox(sandbox), &fixture.caller, point, spec, on_branch, o,
+                           fresh_fault());
+        if (r >= 0 && !until(has_ended_or_is_lost, o))
+                tap_bail_out("a branch is never made");
+        settle();
+        return r < 0 || o->has_ended ? finish(r, o) : -ENOTCONN;
+}
+
+static inline int branch_sandbox(const char *sandbox, const char *point, const char *name)
+{
+        return branch_as(sandbox, point, &(SandboxSpec){.name = name});
+}
+
+static inline int pause_sandbox(const char *name, bool to_disk)
+{
+        Outcome o = {0};
+
+        return finish(sandbox_pause(get_sandbox(name), &fixture.caller, to_disk, on_outcome, &o,
+                                    fresh_fault()),
+                      &o);
+}
+
+static inline int resume_sandbox(const char *name)
+{
+        Outcome o = {0};
+        int r = finish(
+                sandbox_resume(get_sandbox(name), &fixture.caller, on_outcome, &o, fresh_fault()),
+                &o);
+
+        /* Of what nobody knows where it stands nothing more comes. */
+        if (r == 0 && sandbox_state(get_sandbox(name)) == SANDBOX_UNKNOWN)
+                r = -ENOTCONN;
+        return r < 0 ? r : wait_sandbox(get_sandbox(name), "ready");
+}
+
+/* 0 for a size: the template's. */
+static inline int warm_template(const char *name, unsigned vcpus, uint64_t memory_bytes)
+{
+        Template *t = get_template(name);
+        Outcome o = {0};
+        int r = template_warm(t, &fixture.caller, vcpus, memory_bytes, fresh_fault());
+
+        if (r == 0)
+                r = template_wait_warm(t, PATIENCE_USEC, on_outcome, &o, &fixture.fault);
+        return finish(r, &o);
+}
+
+static inline int cool_template(const char *name)
+{
+        Outcome o = {0};
+
+        return finish(
+                template_cool(get_template(name), &fixture.caller, on_outcome, &o, fresh_fault()),
+                &o);
+}
+
+static inline int set_pool(const char *name, unsigned size)
+{
+        int r = template_set_pool(get_template(name), &fixture.caller, size, fresh_fault());
+
+        settle();
+        return r;
+}
+
+/* `ports` may be NULL. */
+static inline int set_network(const char *name, const char *profile, const char *const *ports)
+{
+        Outcome o = {0};
+
+        return finish(sandbox_set_network(get_sandbox(name), &fixture.caller, profile, ports,
+                                          on_outcome, &o, fresh_fault()),
                       &o);
 }
 
@@ -420,8 +643,23 @@ static inline void on_diff(int fd, int r, const Fault *f, void *userdata)
 static inline int compare_points(const char *sandbox, const char *from, const char *to, char **ret)
 {
         Comparison c = {0};
-        int r = finish(diff_start(get_sandbox(sandbox), &fixture.caller, from, to, on_diff, &c,
-                                  fresh_fault()),
+        int r = finish(diff_start(get_sandbox(sandbox), &fixture.caller,
+                                  &(DiffSpec){.from = from, .to = to}, on_diff, &c, fresh_fault()),
+                       &c.outcome);
+
+        if (ret)
+                *ret = c.text;
+        else
+                g_free(c.text);
+        return r;
+}
+
+/* The same of a file at a point. */
+static inline int take_out(const char *sandbox, const FileAtSpec *spec, char **ret)
+{
+        Comparison c = {0};
+        int r = finish(file_at_start(get_sandbox(sandbox), &fixture.caller, spec, on_diff, &c,
+                                     fresh_fault()),
                        &c.outcome);
 
         if (ret)

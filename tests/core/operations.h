@@ -8,6 +8,10 @@
 
 #include <sqlite3.h>
 
+/* Time does not pass, and three snapshots make a chain as long as it may be. */
+static const char operation_settings[] =
+        "stop_timeout = 0s\nttl_default = infinity\nchain_depth_max = 4\n";
+
 typedef struct Operation {
         const char *name;
         const char *kind; /* in the trail */
@@ -18,6 +22,8 @@ typedef struct Operation {
         bool (*is_done)(void);
         /* What the guest wrote before has to be there afterwards, done or not. */
         bool keeps_data;
+        /* So has what it has in its memory (SESSION), unless it was done. */
+        bool keeps_memory;
 } Operation;
 
 /* -- the guest's data ------------------------------------------------------------------------- */
@@ -53,6 +59,27 @@ static inline bool has_data(const char *sandbox)
         return found;
 }
 
+/* -- the guest's memory ----------------------------------------------------------------------- */
+
+#define SESSION "what the guest has in its memory"
+
+/* It runs with it, or stands still with it, or it is in a file. */
+static inline bool has_memory(const char *sandbox)
+{
+        const Sandbox *s = get_sandbox(sandbox);
+        g_autofree char *path = NULL, *text = NULL;
+
+        if (!s)
+                return false;
+        if (s->state == SANDBOX_PAUSED && fake_host_domain(s->row->id.text) == DOMAIN_SHUT_OFF) {
+                path = sandbox_file(s->manager, s->row->id.text, "paused.state");
+                return g_file_get_contents(path, &text, NULL, NULL) && strstr(text, SESSION);
+        }
+        text = fake_host_memory(s->row->id.text);
+        return (s->state == SANDBOX_READY || s->state == SANDBOX_PAUSED) &&
+               g_strcmp0(text, SESSION) == 0;
+}
+
 /* -- the operations --------------------------------------------------------------------------- */
 
 static inline void prepare_template(void)
@@ -69,6 +96,7 @@ static inline void prepare_ready(void)
 {
         (void) ready_sandbox("web");
         write_data();
+        fake_host_set_memory(get_sandbox("web")->row->id.text, SESSION);
 }
 
 static inline void prepare_stopped(void)
@@ -202,7 +230,7 @@ static inline int attempt_exec(void)
 
 static inline int attempt_extend(void)
 {
-        return sandbox_extend_ttl(get_sandbox("web"), &fixture.caller, USEC_INFINITY,
+        return sandbox_extend_ttl(get_sandbox("web"), &fixture.caller, 3600 * USEC_PER_SEC,
                                   fresh_fault());
 }
 
@@ -255,36 +283,42 @@ static inline bool is_destroyed(void)
 
 static inline bool is_extended(void)
 {
-        return get_sandbox("web")->row->expires_usec == 0;
+        return get_sandbox("web")->row->expires_usec != 0;
 }
 
 static const Operation operations[] = {
         {"importing a template", "template.import", prepare_template, attempt_import, is_imported,
+         false, false},
+        {"cloning a domain", "template.import", prepare_foreign, attempt_clone, is_imported, false,
          false},
-        {"cloning a domain", "template.import", prepare_foreign, attempt_clone, is_imported, false},
         {"removing a template", "template.remove", prepare_unused_template, attempt_remove,
-         is_removed, false},
+         is_removed, false, false},
         {"creating a sandbox", "sandbox.create", prepare_template, attempt_create, is_created,
+         false, false},
+        {"starting one", "sandbox.start", prepare_stopped, attempt_start, is_ready_now, true,
          false},
-        {"starting one", "sandbox.start", prepare_stopped, attempt_start, is_ready_now, true},
-        {"pulling its plug", "sandbox.stop", prepare_ready, attempt_stop, is_stopped_now, true},
+        {"pulling its plug", "sandbox.stop", prepare_ready, attempt_stop, is_stopped_now, true,
+         false},
         {"pressing its power button", "sandbox.stop", prepare_ready, attempt_press, is_stopped_now,
-         true},
+         true, false},
         {"a snapshot of a running one", "snapshot.create", prepare_ready, attempt_snapshot,
-         is_taken, true},
+         is_taken, true, true},
         {"a snapshot of a stopped one", "snapshot.create", prepare_stopped, attempt_snapshot,
-         is_taken, true},
+         is_taken, true, false},
         {"restoring a running one", "snapshot.restore", prepare_snapshot, attempt_restore,
-         is_restored, true},
+         is_restored, true, false},
         {"restoring a stopped one", "snapshot.restore", prepare_stopped_snapshot, attempt_restore,
-         is_restored, true},
+         is_restored, true, false},
         {"deleting a snapshot", "snapshot.delete", prepare_unused_snapshot, attempt_delete,
-         is_deleted, true},
-        {"a diff of a running one", "sandbox.diff", prepare_ready, attempt_diff, NULL, true},
-        {"a diff of a stopped one", "sandbox.diff", prepare_stopped, attempt_diff, NULL, true},
-        {"a command", "command.exec", prepare_ready, attempt_exec, NULL, true},
-        {"extending its time", "sandbox.extend", prepare_ready, attempt_extend, is_extended, true},
-        {"destroying one", "sandbox.destroy", prepare_ready, attempt_destroy, is_destroyed, false},
+         is_deleted, true, false},
+        {"a diff of a running one", "sandbox.diff", prepare_ready, attempt_diff, NULL, true, true},
+        {"a diff of a stopped one", "sandbox.diff", prepare_stopped, attempt_diff, NULL, true,
+         false},
+        {"a command", "command.exec", prepare_ready, attempt_exec, NULL, true, true},
+        {"extending its time", "sandbox.extend", prepare_ready, attempt_extend, is_extended, true,
+         true},
+        {"destroying one", "sandbox.destroy", prepare_ready, attempt_destroy, is_destroyed, false,
+         false},
 };
 
 /* -- steps ------------------------------------------------------------------------------------ */

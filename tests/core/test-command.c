@@ -147,6 +147,7 @@ static void test_argv(void)
 
 static void test_output(void)
 {
+        Outcome o = {0};
         Command *c;
         char *piece;
         size_t size;
@@ -181,6 +182,8 @@ static void test_output(void)
         need(command_read(c, COMMAND_STDOUT, 0, 10, &piece, &size, &ended, &fixture.fault), "read");
         tap_ok(size == 0 && !ended, "while it runs there may be more");
         g_free(piece);
+        need(finish(command_kill(c, &fixture.caller, SIGKILL, on_outcome, &o, fresh_fault()), &o),
+             "kill");
 }
 
 /* Output, input and environment are nowhere but in the files of that command. */
@@ -247,9 +250,7 @@ static void test_resumed(void)
         need(start_command("web", ARGV("sleep"), &c), "start");
         settle();
         id = command_row(c)->id;
-        fake_host_keep_processes(true);
         restart_manager();
-        fake_host_keep_processes(false);
         c = manager_find_command(fixture.manager, &fixture.caller, id.text);
         tap_ok(c && !command_has_ended(c) && get_sandbox("web")->commands_running == 1,
                "a command runs on while the daemon is restarted");

@@ -91,10 +91,57 @@ static void test_diff(void)
         (void) is_same_world(before, "which leaves no hidden layer behind");
         expect_trail("sandbox.diff", 2);
         is_done(compare_points("web", "clean", "now", &text), "again");
-        tap_ok(text && strstr(text,
-                              "--json --from-name clean --to-name now --old 3:qcow2,4:raw --new "
-                              "5:qcow2,6:qcow2,7:raw\n"),
+        tap_ok(text && strstr(text, "--json --from-name clean --to-name now --max-output "),
                "the program is told the points, and the format of every layer");
+}
+
+static void test_file_at(void)
+{
+        static const struct {
+                const char *program;
+                FaultCode code;
+                const char *what;
+        } failures[] = {
+                {"echo 'is a directory' >&2; exit 2", FAULT_INVALID_ARGUMENT, "what is no file"},
+                {"echo 'does not exist' >&2; exit 4", FAULT_NOT_FOUND, "what does not exist"},
+                {"echo 'is larger' >&2; exit 5", FAULT_LIMITS_EXCEEDED, "what is too large"},
+                {"echo 'is damaged' >&2; exit 1", FAULT_DIFF_FAILED, "what is damaged"},
+                {"kill -9 $$", FAULT_DIFF_FAILED, "what kills the program"},
+        };
+        FileAtSpec spec = {.path = "/etc/hosts", .point = "clean"};
+        g_autofree char *text = NULL, *archive = NULL, *before = describe_world();
+
+        is_done(take_out("web", &spec, &text), "a file is read at a snapshot");
+        tap_ok(text && g_str_has_prefix(text, "--cat /etc/hosts --to-name clean --max-output ") &&
+                       strstr(text, "--new vda=3:qcow2,4:raw\n"),
+               "the program is told the path, the point and one chain");
+        spec = (FileAtSpec){.path = "/etc", .point = "now", .is_archive = true, .size_max = 123456};
+        is_done(take_out("web", &spec, &archive), "an archive is made of what is now");
+        tap_ok(archive && g_str_has_prefix(archive,
+                                           "--extract /etc --to-name now --max-output 123456"),
+               "the program is told what it may write");
+        (void) is_same_world(before, "which leaves no hidden layer behind");
+        expect_trail("file.read_at", 1);
+        expect_trail("file.extract_at", 1);
+        spec.path = "etc";
+        is_refused(take_out("web", &spec, NULL), FAULT_INVALID_ARGUMENT, "a path is absolute");
+        spec.path = "/etc";
+        spec.point = "nowhere";
+        is_refused(take_out("web", &spec, NULL), FAULT_NOT_FOUND, "a point has to exist");
+        spec.point = "clean";
+        spec.size_max = UINT64_MAX;
+        is_refused(take_out("web", &spec, NULL), FAULT_LIMITS_EXCEEDED,
+                   "no more is written than the host allows");
+        spec.size_max = 0;
+        for (size_t i = 0; i < G_N_ELEMENTS(failures); i++) {
+                g_autofree char *program = g_strdup_printf("#!/bin/sh\n%s\n", failures[i].program);
+
+                write_program(program);
+                is_refused(take_out("web", &spec, NULL), failures[i].code, "%s is told as such",
+                           failures[i].what);
+        }
+        write_program(DIFF_PROGRAM);
+        (void) is_same_world(before, "and nothing is left of all that");
 }
 
 static void test_diff_errors(void)
@@ -108,7 +155,7 @@ static void test_diff_errors(void)
         write_program("#!/bin/sh\necho '{'; echo 'the journal is damaged' >&2; exit 1\n");
         is_refused(compare_points("web", "clean", "now", NULL), FAULT_DIFF_FAILED,
                    "a diff may fail");
-        tap_is_str(fixture.fault.message, "diff: the journal is damaged",
+        tap_is_str(fixture.fault.message, "fluid-diff: the journal is damaged",
                    "with what the program said");
         last = last_audit("sandbox.diff");
         tap_is_str(last, "failed DiffFailed", "which is in the trail");
@@ -178,6 +225,7 @@ int main(void)
         test_create();
         test_exec();
         test_diff();
+        test_file_at();
         test_diff_errors();
         test_restore();
         test_end(before);

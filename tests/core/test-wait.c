@@ -184,15 +184,17 @@ static void test_destroy_during(void)
                          "asked to stop");
         expect_destroyed(sandbox_start(held_stopped_sandbox(), &fixture.caller, fresh_fault()),
                          NULL, "started");
-        expect_destroyed(snapshot_create(held_sandbox(), &fixture.caller, "t", true, on_snapshot,
+        expect_destroyed(snapshot_create(held_sandbox(), &fixture.caller,
+                                         &(SnapshotSpec){.name = "t", .freeze = true}, on_snapshot,
                                          (o = (Outcome){0}, &o), fresh_fault()),
                          &o, "snapshotted");
         expect_destroyed(snapshot_restore(held_sandbox(), &fixture.caller, "s", on_outcome,
                                           (o = (Outcome){0}, &o), fresh_fault()),
                          &o, "restored");
-        expect_destroyed(
-                diff_start(held_sandbox(), &fixture.caller, "s", "now", on_diff, &c, fresh_fault()),
-                &c.outcome, "compared");
+        expect_destroyed(diff_start(held_sandbox(), &fixture.caller,
+                                    &(DiffSpec){.from = "s", .to = "now"}, on_diff, &c,
+                                    fresh_fault()),
+                         &c.outcome, "compared");
         g_free(c.text);
         fake_host_hold(true);
         expect_destroyed(sandbox_create(fixture.manager, &fixture.caller,
@@ -313,7 +315,8 @@ static void test_timeout_while_busy(void)
         fake_host_set_power_button(false);
         need(stop_sandbox("web", false), "stop");
         fake_host_hold(true);
-        need(snapshot_create(s, &fixture.caller, "s", false, on_snapshot, &taken, fresh_fault()),
+        need(snapshot_create(s, &fixture.caller, &(SnapshotSpec){.name = "s"}, on_snapshot, &taken,
+                             fresh_fault()),
              "snapshot");
         until_held(1);
         (void) until(is_timer_gone, &s->stop_timer);
@@ -329,7 +332,8 @@ static void test_timeout_while_busy(void)
         (void) until(is_starting, NULL);
         fake_host_hold(true);
         taken = (Outcome){0};
-        need(snapshot_create(s, &fixture.caller, "s", false, on_snapshot, &taken, fresh_fault()),
+        need(snapshot_create(s, &fixture.caller, &(SnapshotSpec){.name = "s"}, on_snapshot, &taken,
+                             fresh_fault()),
              "snapshot");
         until_held(1);
         (void) until(is_timer_gone, &s->boot_timer);

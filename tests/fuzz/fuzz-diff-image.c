@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Any bytes as a disk: read as qcow2 and as raw, all of the walk and the comparison, without a
- * crash, a leak or a hang. The disk is compared with a changed copy of itself, so that both the
- * quick ways and the slow ones are taken. */
+/* Any bytes as a disk: read as qcow2 and as raw, all of the walk, the comparison and the archive,
+ * without a crash, a leak or a hang. The disk is compared with a changed copy of itself, so that
+ * both the quick ways and the slow ones are taken. */
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "diff/archive.h"
 #include "diff/chain.h"
 #include "diff/disk.h"
 #include "diff/report.h"
@@ -14,8 +15,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define SIZE_MIN         512
-#define SIZE_MAX_OF_DISK (4 << 20)
+#define SIZE_MIN           512
+#define SIZE_MAX_OF_DISK   (4 << 20)
+#define SIZE_MAX_OF_OUTPUT (16 << 20)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -39,9 +41,27 @@ static void compare(int old_fd, int new_fd, DiskFormat format, int out)
         if (chain_open_fds(&old_fd, &format, 1, NULL, &old, &fault) < 0 ||
             chain_open_fds(&new_fd, &format, 1, old, &new, &fault) < 0)
                 return;
-        g_autoptr(Report) report = report_new(out, true, "old", "new");
-        if (disk_compare(old, new, "old", "new", report, &fault) == 0)
+        const DiskPair pair = {"vda", old, new};
+        g_autoptr(Report) report = report_new(out, UINT64_MAX, true, "old", "new");
+        report_set_contents(report);
+        if (disks_compare(&pair, 1, "old", "new", COMPARE_CHANGED, report, &fault) == 0)
                 (void) report_end(report, &fault);
+}
+
+static void archive(int fd, DiskFormat format, int out)
+{
+        const char *name = "vda";
+        g_autoptr(Chain) chain = NULL;
+        g_autoptr(Tree) tree = NULL;
+        Fault fault = {0};
+
+        if (chain_open_fds(&fd, &format, 1, NULL, &chain, &fault) < 0 ||
+            tree_new("old", &chain, &name, 1, &tree, &fault) < 0)
+                return;
+        g_autoptr(Output) content = output_new(out, SIZE_MAX_OF_OUTPUT);
+        (void) archive_write_content(tree, "/etc/fstab", content, NULL);
+        g_autoptr(Output) output = output_new(out, SIZE_MAX_OF_OUTPUT);
+        (void) archive_write(tree, "/", output, &fault);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -53,6 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (DiskFormat format = DISK_RAW; format <= DISK_QCOW2; format++) {
                 compare(old, new, format, out);
                 compare(old, old, format, out);
+                archive(old, format, out);
         }
         return 0;
 }

@@ -2,12 +2,8 @@
 
 /* Any bytes as the beginning of a disk of 1 GiB: partitions lie within it. */
 
-#include "base/cleanup.h"
-#include "base/file.h"
 #include "diff/partition.h"
-
-#include <sys/mman.h>
-#include <unistd.h>
+#include "tests/fuzz/disk.h"
 
 #define DISK_SIZE (1 << 30)
 
@@ -16,14 +12,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         static Partition partitions[PARTITIONS_MAX];
-        autofd fd = memfd_create("disk", MFD_CLOEXEC);
+        int fd = disk_of(data, size, DISK_SIZE);
         DiskFormat format = DISK_RAW;
         g_autoptr(Chain) chain = NULL;
+        g_autoptr(Volume) disk = NULL;
         unsigned n = 0;
 
-        g_assert(fd >= 0 && write_all(fd, data, size) == 0 && ftruncate(fd, DISK_SIZE) == 0);
         g_assert(chain_open_fds(&fd, &format, 1, NULL, &chain, NULL) == 0);
-        if (partitions_read(chain, partitions, &n, NULL) < 0)
+        disk = volume_new_disk(0, chain);
+        if (partitions_read(disk, partitions, &n, NULL) < 0)
                 return 0;
         g_assert(n >= 1 && n <= PARTITIONS_MAX);
         for (unsigned i = 0; i < n; i++)

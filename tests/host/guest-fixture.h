@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/name.h"
 #include "base/quantity.h"
 #include "tests/fake/guest-agent.h"
 #include "tests/tap.h"
@@ -16,8 +17,9 @@
 #include <unistd.h>
 
 #define LONG_USEC (30 * USEC_PER_SEC)
-#define ID        "0123456789ab"
 
+/* Marks commands, and no one's beside this process: they are killed by it. */
+static Id command_id;
 static sd_event *event;
 static char *folder, *socket_path;
 static FakeAgent *fake;
@@ -43,6 +45,7 @@ static inline void turn(void)
 /* Makes the folder in which the tests work, and the loop. */
 static inline void set_up(void)
 {
+        command_id = id_new();
         folder = g_dir_make_tmp("fluid-guest-XXXXXX", NULL);
         g_assert(folder && g_chmod(folder, 0755) == 0 && sd_event_new(&event) >= 0);
         socket_path = g_build_filename(folder, "socket", NULL);
@@ -147,7 +150,7 @@ static inline GuestExecSpec complete(const GuestExecSpec *spec)
 {
         GuestExecSpec full = *spec;
 
-        full.id = full.id ? full.id : ID;
+        full.id = full.id ? full.id : command_id.text;
         full.timeout_usec = full.timeout_usec ? full.timeout_usec : LONG_USEC;
         full.output_max = full.output_max ? full.output_max : 1000;
         return full;

@@ -10,6 +10,7 @@
 #include "base/quantity.h"
 #include "host/hypervisor.h"
 #include "host/image.h"
+#include "tests/host/timed.h"
 #include "tests/tap.h"
 
 #include <fcntl.h>
@@ -109,24 +110,6 @@ static char *layer_path(const char *name)
         return g_strconcat(DIRECTORY "/sandbox/", name, ".qcow2", NULL);
 }
 
-/* The case's result with the reason and the time that it took. */
-static bool timed_ok(int r, const Fault *f, uint64_t since, const char *what)
-{
-        bool good = tap_ok(r >= 0, "%s", what);
-
-        tap_note("%.1f ms%s%s", (double) (now_monotonic_usec() - since) / 1000, r < 0 ? ": " : "",
-                 r < 0 ? f->message : "");
-        return good;
-}
-
-#define TIMED(what, function, ...) \
-        ({ \
-                Fault reason = {0}; \
-                uint64_t since = now_monotonic_usec(); \
-                int result = function(__VA_ARGS__, &reason); \
-                timed_ok(result, &reason, since, what); \
-        })
-
 /* The exit status of a shell command of the test's own, whose output is dropped. */
 __attribute__((format(printf, 1, 2))) static int run_shell(const char *format, ...)
 {
@@ -187,7 +170,7 @@ static int create(Live *t, Fault *f)
                 .qemu_uid = t->uid,
                 .qemu_gid = t->gid,
         };
-        return hypervisor_create_domain(t->h, &spec, f);
+        return hypervisor_create_domain(t->h, &spec, NULL, f);
 }
 
 static void expect_top(Live *t, const char *name, const char *what)
@@ -513,7 +496,7 @@ static void test_clone(Live *t)
         };
         TIMED("an overlay for it is made", image_create_overlay, path, t->template, IMAGE_QCOW2, 0,
               t->uid, t->gid);
-        TIMED("a clone of it starts", hypervisor_create_domain, t->h, &spec);
+        TIMED("a clone of it starts", hypervisor_create_domain, t->h, &spec, NULL);
         TIMED("the clone is removed", hypervisor_remove_domain, t->h, id.text);
         tap_is_int(run_shell("virsh -q undefine somebody"), 0, "the source is still there");
 }
@@ -536,7 +519,8 @@ static void test_failed_create(Live *t)
         DomainState state = _DOMAIN_STATE_MAX;
         Fault f = {0};
 
-        tap_ok(hypervisor_create_domain(t->h, &spec, &f) < 0 && f.code == FAULT_HYPERVISOR_FAILED,
+        tap_ok(hypervisor_create_domain(t->h, &spec, NULL, &f) < 0 &&
+                       f.code == FAULT_HYPERVISOR_FAILED,
                "a domain without its disk does not start");
         tap_note("%s", f.message);
         tap_ok(hypervisor_domain_state(t->h, id.text, &state, NULL) == 0 && state == DOMAIN_ABSENT,
@@ -583,6 +567,7 @@ int main(int argc, char **argv)
                 tap_bail_out("usage: live-hypervisor KERNEL INITRD CMDLINE-FILE DISK");
         if (!qemu)
                 tap_bail_out("there is no user libvirt-qemu");
+        (void) signal(SIGPIPE, SIG_IGN); /* as in the daemon: libvirt writes to sockets */
         t.uid = qemu->pw_uid;
         t.gid = qemu->pw_gid;
         t.kernel = argv[1];

@@ -26,10 +26,13 @@ static void test_exec(void)
         done_run(&run);
 
         run_spec(&run, SPEC(.argv = ARGV("env"), .environment = ARGV("LANG=de", "A=b=c\n")));
-        tap_is_str(run.output[GUEST_STDOUT]->str,
-                   "FLUID_COMMAND=" ID "\n"
-                   "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
-                   "SHELL=/bin/sh\nHOME=/root\nUSER=root\nLOGNAME=root\nLANG=de\nA=b=c\n\n",
+        g_autofree char *environment = g_strconcat(
+                "FLUID_COMMAND=", command_id.text,
+                "\n"
+                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+                "SHELL=/bin/sh\nHOME=/root\nUSER=root\nLOGNAME=root\nLANG=de\nA=b=c\n\n",
+                NULL);
+        tap_is_str(run.output[GUEST_STDOUT]->str, environment,
                    "the environment is a full one, and the caller's on top");
         done_run(&run);
 
@@ -54,18 +57,24 @@ static void test_refused_specs(void)
                 GuestExecSpec spec;
         } bad[] = {
                 {"an id of another form", {.id = "../../etc", .argv = ARGV("true")}},
-                {"no program", {.id = ID, .argv = (const char *const[]){NULL}}},
-                {"an empty program", {.id = ID, .argv = ARGV("")}},
-                {"an argument that is not UTF-8", {.id = ID, .argv = ARGV("echo", "\xff")}},
+                {"no program", {.id = command_id.text, .argv = (const char *const[]){NULL}}},
+                {"an empty program", {.id = command_id.text, .argv = ARGV("")}},
+                {"an argument that is not UTF-8",
+                 {.id = command_id.text, .argv = ARGV("echo", "\xff")}},
                 {"a variable without =",
-                 {.id = ID, .argv = ARGV("true"), .environment = ARGV("A")}},
+                 {.id = command_id.text, .argv = ARGV("true"), .environment = ARGV("A")}},
                 {"a variable without a name",
-                 {.id = ID, .argv = ARGV("true"), .environment = ARGV("=a")}},
+                 {.id = command_id.text, .argv = ARGV("true"), .environment = ARGV("=a")}},
                 {"the mark as a variable",
-                 {.id = ID, .argv = ARGV("true"), .environment = ARGV("FLUID_COMMAND=x")}},
-                {"a relative directory", {.id = ID, .argv = ARGV("true"), .directory = "tmp"}},
-                {"an option as a user", {.id = ID, .argv = ARGV("true"), .user = "-p"}},
-                {"a line as a user", {.id = ID, .argv = ARGV("true"), .user = "root:x:0:0"}},
+                 {.id = command_id.text,
+                  .argv = ARGV("true"),
+                  .environment = ARGV("FLUID_COMMAND=x")}},
+                {"a relative directory",
+                 {.id = command_id.text, .argv = ARGV("true"), .directory = "tmp"}},
+                {"an option as a user",
+                 {.id = command_id.text, .argv = ARGV("true"), .user = "-p"}},
+                {"a line as a user",
+                 {.id = command_id.text, .argv = ARGV("true"), .user = "root:x:0:0"}},
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
@@ -153,6 +162,7 @@ static void test_user(const char *shell)
 /* Processes of this machine that bear the mark. */
 static unsigned count_marked(void)
 {
+        g_autofree char *mark = g_strconcat("FLUID_COMMAND=", command_id.text, NULL);
         g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
         unsigned n = 0;
         const char *name;
@@ -162,35 +172,48 @@ static unsigned count_marked(void)
                 g_autofree char *text = NULL;
                 gsize size;
                 if (g_ascii_isdigit(*name) && g_file_get_contents(path, &text, &size, NULL))
-                        n += memmem(text, size, "FLUID_COMMAND=" ID, strlen("FLUID_COMMAND=" ID)) !=
-                             NULL;
+                        n += memmem(text, size, mark, strlen(mark)) != NULL;
         }
         return n;
+}
+
+/* The end that the program is meant to have. On a machine that stands still for a while a program
+ * may miss its moment (to set a trap, to die of SIGTERM before SIGKILL comes): then once more. */
+static void run_until(Run *run, int signal, const GuestExecSpec *spec)
+{
+        for (unsigned tries = 1;; tries++) {
+                run_spec(run, spec);
+                if (run->r == 0 && run->exit.timed_out && run->exit.signal == signal)
+                        return;
+                tap_note("it ended otherwise: %d, signal %d, %s", run->r, run->exit.signal,
+                         run->fault.message);
+                if (tries == 3)
+                        return;
+                done_run(run);
+        }
 }
 
 static void test_timeout(const char *shell)
 {
         Run run;
-        uint64_t begun = now_monotonic_usec();
 
         /* In turn: a child, one that ignores SIGTERM in a session of its own, one without the mark.
          */
-        run_spec(&run, SPEC(.argv = ARGV("/bin/sh", "-c",
-                                         "sleep 1000 & setsid sh -c 'trap \"\" TERM; sleep 1001' & "
-                                         "env -i PATH=\"$PATH\" sh -c 'sleep 1002; true' & "
-                                         "echo begun; wait"),
-                            .timeout_usec = 300 * USEC_PER_MSEC));
+        run_until(&run, SIGTERM,
+                  SPEC(.argv = ARGV("/bin/sh", "-c",
+                                    "sleep 1000 & setsid sh -c 'trap \"\" TERM; sleep 1001' & "
+                                    "env -i PATH=\"$PATH\" sh -c 'sleep 1002; true' & "
+                                    "echo begun; wait"),
+                       .timeout_usec = 300 * USEC_PER_MSEC));
         tap_ok(run.r == 0 && run.exit.timed_out && run.exit.signal == SIGTERM,
                "a program whose time is up is terminated (%s)", shell);
         tap_is_str(run.output[GUEST_STDOUT]->str, "begun\n", "its output is kept (%s)", shell);
         tap_is_int(count_marked(), 0, "no process of it is left (%s)", shell);
-        tap_ok(now_monotonic_usec() - begun < 20 * USEC_PER_SEC, "that does not take long (%s)",
-               shell);
         done_run(&run);
 
-        run_spec(&run,
-                 SPEC(.argv = ARGV("/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done"),
-                      .timeout_usec = 100 * USEC_PER_MSEC));
+        run_until(&run, SIGKILL,
+                  SPEC(.argv = ARGV("/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done"),
+                       .timeout_usec = 100 * USEC_PER_MSEC));
         tap_ok(run.r == 0 && run.exit.timed_out && run.exit.signal == SIGKILL,
                "a program that does not listen is killed (%s)", shell);
         done_run(&run);
@@ -198,29 +221,36 @@ static void test_timeout(const char *shell)
 
 static void test_kill(const char *shell)
 {
+        Id other = id_new();
         Run run, unmarked;
         Simple s = {0};
 
         (void) start(&run, SPEC(.argv = ARGV("/bin/sh", "-c", "sleep 1000; true")));
         while (run.pid == 0)
                 turn();
-        g_assert(guest_kill(event, agent, ID, SIGUSR1, simple_done, &s, &s.task, NULL) == 0);
+        g_assert(guest_kill(event, agent, command_id.text, SIGUSR1, simple_done, &s, &s.task,
+                            NULL) == 0);
         wait_simple(&s);
         wait_run(&run);
-        tap_ok(s.r == 0 && run.exit.signal == SIGUSR1 && !run.exit.timed_out,
-               "a command is sent a signal (%s)", shell);
+        if (!tap_ok(s.r == 0 && run.exit.signal == SIGUSR1 && !run.exit.timed_out,
+                    "a command is sent a signal (%s)", shell))
+                tap_note("%s; %d, signal %d", s.r < 0 ? s.fault.message : "sent", run.r,
+                         run.exit.signal);
         done_run(&run);
 
-        (void) start(&unmarked, SPEC(.id = "ba9876543210", .argv = ARGV("sleep", "1000")));
+        (void) start(&unmarked, SPEC(.id = other.text, .argv = ARGV("sleep", "1000")));
         s = (Simple){0};
-        g_assert(guest_kill(event, agent, ID, SIGKILL, simple_done, &s, &s.task, NULL) == 0);
+        g_assert(guest_kill(event, agent, command_id.text, SIGKILL, simple_done, &s, &s.task,
+                            NULL) == 0);
         wait_simple(&s);
         tap_is_int(s.fault.code, FAULT_NOT_FOUND, "a command that is gone is told as that (%s)",
                    shell);
-        tap_ok(!unmarked.is_done, "another command's processes are left alone (%s)", shell);
+        if (!tap_ok(!unmarked.is_done, "another command's processes are left alone (%s)", shell))
+                tap_note("%d, signal %d, %s", unmarked.r, unmarked.exit.signal,
+                         unmarked.fault.message);
         s = (Simple){0};
-        g_assert(guest_kill(event, agent, "ba9876543210", SIGKILL, simple_done, &s, &s.task,
-                            NULL) == 0);
+        g_assert(guest_kill(event, agent, other.text, SIGKILL, simple_done, &s, &s.task, NULL) ==
+                 0);
         wait_run(&unmarked);
         wait_simple(&s);
         done_run(&unmarked);
@@ -380,8 +410,10 @@ static bool answer_never_exits(FakeAgent *f, const char *command, Json *argument
 /* Its socket's path is free for the next agent once it is connected. */
 static void begin_endless(Endless *e, FakeAnswer answer)
 {
+        Id other = id_new();
+
         begin(answer);
-        (void) start(&e->run, SPEC(.id = "ba9876543210", .argv = ARGV("true"),
+        (void) start(&e->run, SPEC(.id = other.text, .argv = ARGV("true"),
                                    .timeout_usec = 300 * USEC_PER_MSEC));
         while (e->run.pid == 0)
                 turn();

@@ -5,6 +5,8 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "host/image.h"
+#include "loop/child.h"
+#include "tests/socket-unit.h"
 #include "tests/tap.h"
 
 #include <fcntl.h>
@@ -16,6 +18,7 @@
 #define MIB (UINT64_C(1) << 20)
 
 static char *directory;
+static pid_t unit; /* that runs qemu-img */
 
 static char *in_directory(const char *name)
 {
@@ -206,6 +209,33 @@ static void test_overlay(void)
         same_content("r.qcow2", "raw.copy", "which show what is below");
 }
 
+static void is_backed_by(const char *name, const char *expected, const char *what)
+{
+        g_autofree char *info = OUTPUT("qemu-img", "info", "-f", "qcow2", "--output=json", name);
+        g_autofree char *wanted = g_strdup_printf("\"backing-filename\": \"%s\"", expected);
+
+        if (!tap_ok(info && strstr(info, wanted), "%s", what))
+                tap_note("%s", info);
+}
+
+static void test_relative_names(void)
+{
+        g_autofree char *base = in_directory("q.copy");
+        Fault f = {0};
+
+        is_backed_by("o1.qcow2", "q.copy", "a neighbour is named without its directory");
+        RUN("mkdir", "elsewhere");
+        tap_ok(overlay("elsewhere/e1.qcow2", "q.copy", IMAGE_QCOW2, 0, &f) == 0,
+               "an overlay is made in another directory");
+        is_backed_by("elsewhere/e1.qcow2", base, "an image elsewhere is named with its directory");
+        RUN("mkdir", "linked");
+        RUN("ln", "q.copy", "o1.qcow2", "o2.qcow2", "linked");
+        same_content("linked/o2.qcow2", "o2.qcow2", "a chain that is linked elsewhere is whole");
+        RUN("mv", "q.copy", "away");
+        same_content("linked/o2.qcow2", "linked/o2.qcow2", "also without the first directory");
+        RUN("mv", "away", "q.copy");
+}
+
 static void test_overlay_sizes(void)
 {
         static const uint64_t sizes[] = {
@@ -250,6 +280,133 @@ static void test_commit(void)
                 tap_note("%s", f.message);
         same_content("o1.qcow2", "before.raw", "the file below shows what the overlay showed");
         check_clean("o1.qcow2", "it is clean");
+}
+
+static int flatten(const char *name, const char *base, Fault *f)
+{
+        g_autofree char *path = in_directory(name), *base_path = in_directory(base);
+
+        return image_flatten(path, base_path, IMAGE_QCOW2, f);
+}
+
+static char *make_chain(const char *prefix)
+{
+        g_autofree char *one = g_strconcat(prefix, "1", NULL),
+                        *two = g_strconcat(prefix, "2", NULL);
+        char *top = g_strconcat(prefix, "3", NULL);
+        Fault f = {0};
+
+        if (overlay(one, "q.copy", IMAGE_QCOW2, 0, &f) < 0 ||
+            overlay(two, one, IMAGE_QCOW2, 0, &f) < 0 || overlay(top, two, IMAGE_QCOW2, 0, &f) < 0)
+                tap_bail_out(f.message);
+        RUN("qemu-io", "-f", "qcow2", "-c", "write -P 1 0 1M", "-c", "write -P 2 5M 64k", one);
+        RUN("qemu-io", "-f", "qcow2", "-c", "write -P 3 512k 1M", "-c", "write -z 40M 1M", two);
+        RUN("qemu-io", "-f", "qcow2", "-c", "write -P 4 768k 64k", top);
+        return top;
+}
+
+static void test_flatten(void)
+{
+        g_autofree char *top = make_chain("f"), *base = in_directory("q.copy");
+        Fault f = {0};
+
+        RUN("qemu-img", "convert", "-f", "qcow2", "-O", "raw", top, "flat.raw");
+        if (!tap_ok(flatten(top, "q.copy", &f) == 0, "an overlay is flattened"))
+                tap_note("%s", f.message);
+        RUN("rm", "f1", "f2");
+        is_backed_by(top, "q.copy", "it stands on the base alone");
+        same_content(top, "flat.raw", "its content is the same");
+        check_clean(top, "it is clean");
+        tap_ok(flatten(top, "q.copy", &f) == 0, "flattening it twice is nothing");
+        same_content(top, "flat.raw", "its content is still the same");
+
+        g_autofree char *other = make_chain("elsewhere/f");
+        tap_ok(flatten(other, "q.copy", &f) == 0, "an overlay on a base elsewhere is flattened");
+        is_backed_by(other, base, "which it names with its directory");
+        same_content(other, "flat.raw", "its content is the same");
+        tap_ok(flatten("missing", "q.copy", &f) < 0 && f.code == FAULT_IO,
+               "what is not there is not flattened");
+        f = (Fault){0};
+        tap_ok(flatten(other, "missing", &f) < 0, "nor onto what is not there");
+        is_backed_by(other, base, "it stands where it stood");
+}
+
+static void test_copy(void)
+{
+        g_autofree char *top = make_chain("c"), *path = in_directory(top);
+        g_autofree char *copy = in_directory("copy.qcow2"), *missing = in_directory("missing");
+        ImageInfo info;
+        struct stat st;
+        Fault f = {0};
+
+        if (!tap_ok(image_copy(path, copy, &info, &f) == 0, "a chain is copied"))
+                tap_note("%s", f.message);
+        same_content("copy.qcow2", top, "the copy shows what the chain shows");
+        check_clean("copy.qcow2", "it is clean");
+        tap_ok(stat(copy, &st) == 0 && (st.st_mode & 07777) == 0440 && st.st_uid == geteuid(),
+               "nobody may write to it");
+        g_autofree char *sum = OUTPUT("sha256sum", "copy.qcow2");
+        tap_ok(sum && g_str_has_prefix(sum, info.sha256), "its hash is told");
+        tap_ok(info.format == IMAGE_QCOW2 && info.virtual_size_bytes == 64 * MIB &&
+                       info.file_size_bytes > 0 && info.file_size_bytes < 8 * MIB,
+               "and its sizes, which are those of what is in it");
+        RUN("rm", "c1", "c2");
+        same_content("copy.qcow2", "copy.qcow2", "it needs no other file");
+
+        tap_ok(image_copy(path, copy, &info, &f) < 0 && f.code == FAULT_EXISTS,
+               "an existing file is not overwritten");
+        f = (Fault){0};
+        g_autofree char *broken = in_directory("broken.qcow2");
+        tap_ok(image_copy(path, broken, &info, &f) < 0 && !exists("broken.qcow2"),
+               "a chain with a hole in it is not copied");
+        tap_note("%s", f.message);
+        f = (Fault){0};
+        tap_ok(image_copy(missing, broken, &info, &f) < 0 && f.code == FAULT_IO &&
+                       !exists("broken.qcow2"),
+               "nor what is not there");
+}
+
+/* Files of another user are worked on as that user, who may not enter the copy's directory. */
+static void write_script(const char *name, const char *text)
+{
+        g_autofree char *path = in_directory(name);
+
+        if (!g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0755, NULL))
+                tap_bail_out("cannot write a script");
+}
+
+/* As whom its unit says. */
+static void test_other_user(void)
+{
+        g_autofree char *top = NULL, *path = NULL, *copy = NULL;
+        ImageInfo info;
+        struct stat st;
+        Fault f = {0};
+
+        if (geteuid() != 0) {
+                tap_ok(true, "files of another user # SKIP not root");
+                return;
+        }
+        write_script("qemu-img-of-another",
+                     "#!/bin/sh\nexec setpriv --reuid 65534 --regid 65534 --clear-groups "
+                     "/usr/bin/qemu-img \"$@\"\n");
+        g_autofree char *program = in_directory("qemu-img-of-another");
+        socket_unit_stop(unit, directory, "fluid-image");
+        unit = socket_unit_start(directory, "fluid-image", program);
+        RUN("chmod", "755", ".");
+        RUN("mkdir", "-m", "700", "closed");
+        top = make_chain("u");
+        path = in_directory(top);
+        copy = in_directory("closed/copy.qcow2");
+        RUN("chown", "65534:65534", "u1", "u2", "u3");
+        if (!tap_ok(image_copy(path, copy, &info, &f) == 0, "another user's chain is copied"))
+                tap_note("%s", f.message);
+        tap_ok(stat(copy, &st) == 0 && st.st_uid == 0 && st.st_gid == 65534,
+               "the copy is root's, and for that user's group to read");
+        same_content("closed/copy.qcow2", top, "it shows what the chain shows");
+        if (!tap_ok(flatten(top, "q.copy", &f) == 0, "another user's overlay is flattened"))
+                tap_note("%s", f.message);
+        same_content("closed/copy.qcow2", top, "its content is the same");
 }
 
 static void test_file_import(void)
@@ -316,17 +473,24 @@ int main(void)
         directory = g_dir_make_tmp("fluid-image-XXXXXX", NULL);
         if (!directory)
                 tap_bail_out("cannot make a directory");
+        child_set_directory(directory);
+        unit = socket_unit_start(directory, "fluid-image", "/usr/bin/qemu-img");
         test_formats();
         test_import_raw();
         test_import_qcow2();
         test_refusals();
         test_inspect();
         test_overlay();
+        test_relative_names();
         test_overlay_sizes();
         test_commit();
+        test_flatten();
+        test_copy();
+        test_other_user();
         test_file_import();
         test_failed_write();
         test_disk_free();
+        socket_unit_stop(unit, directory, "fluid-image");
         (void) remove_tree(directory, NULL);
         g_free(directory);
         return tap_done();

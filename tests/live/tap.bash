@@ -67,6 +67,12 @@ until_true() { # SECONDS CMD...
 	done
 }
 
+# The files and directories of sandboxes; the rules of all, and the sockets of units, are not one's.
+files_left() {
+	find /var/lib/fluid/sandboxes /run/fluid -mindepth 1 \
+		! -regex '/run/fluid/\(firewall\(/ruleset\.nft\|/sandboxes\)?\|fluid-[a-z]*\.socket\)'
+}
+
 state_of() { fluidctl show --json "$1" | jq -r .state; }
 is_in_state() { [ "$(state_of "$1")" = "$2" ]; }
 

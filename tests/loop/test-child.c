@@ -4,10 +4,12 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/quantity.h"
+#include "tests/socket-unit.h"
 #include "tests/tap.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -43,8 +45,9 @@ static char *content_of(int fd)
 
 static int run_with(const char *script, ChildSpec spec)
 {
-        const char *const argv[] = {"/bin/sh", "-c", script, NULL};
+        const char *const argv[] = {"sh", "-c", script, NULL};
 
+        spec.unit = "sh";
         spec.argv = argv;
         fault_clear(&fault);
         return child_run(&spec, &fault);
@@ -96,13 +99,35 @@ static void test_ends(void)
 
 static void test_missing(void)
 {
-        static const char *const argv[] = {"/nowhere/fluid-diff", NULL};
-        ChildSpec spec = CHILD_SPEC(.argv = argv, .deadline_usec = LATER);
+        static const char *const argv[] = {"fluid-diff", NULL};
+        ChildSpec spec = CHILD_SPEC(.unit = "nothing", .argv = argv, .deadline_usec = LATER);
+        pid_t unit = socket_unit_start(directory, "nothing", "/nowhere/fluid-diff");
 
         fault_clear(&fault);
         tap_is_int(child_run(&spec, &fault), -EIO, "a program that is missing is a fault");
-        tap_is_str(fault.message, "cannot run '/nowhere/fluid-diff': is it installed?",
+        tap_is_str(fault.message, "cannot run 'fluid-diff': is it installed?",
                    "which names it and says what to do");
+        socket_unit_stop(unit, directory, "nothing");
+        fault_clear(&fault);
+        tap_is_int(child_run(&spec, &fault), -EIO, "so is a unit that is missing");
+        tap_ok(strstr(fault.message, "'systemctl start nothing.socket' makes it"),
+               "for which there is something to do, too");
+        child_set_directory(
+                "/tmp/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t/u/v/w/x/y/z/0/1/2/3/4/5/6/7"
+                "/8/9/a/b/c/d/e/f/g/h/i/j/k");
+        tap_is_int(child_run(&spec, NULL), -EIO, "a path that no socket can have is a fault");
+        child_set_directory(directory);
+}
+
+/* Who is in place of the runner. */
+static void test_runner_is_gone(void)
+{
+        static const char *const argv[] = {"sh", "-c", "kill -KILL $PPID; exec sleep 60", NULL};
+        ChildSpec spec = CHILD_SPEC(.unit = "sh", .argv = argv, .deadline_usec = LATER);
+
+        fault_clear(&fault);
+        tap_is_int(child_run(&spec, &fault), -EIO, "a runner that is killed is a fault");
+        tap_ok(strstr(fault.message, "journalctl -u \"sh@*\""), "and where to look is told");
 }
 
 /* -- what it is given ------------------------------------------------------------------------- */
@@ -166,20 +191,23 @@ static void test_descriptors(void)
         (void) close_fd(low[1]);
 }
 
-static void test_user(void)
+/* More than one message to the runner takes. */
+static void test_many_descriptors(void)
 {
-        if (geteuid() != 0) {
-                tap_skip("the program becomes another user", "only root can");
-                return;
-        }
-        g_autofree char *ids =
-                output_of("id -u; id -g; id -G", (ChildSpec){.uid = 65534, .gid = 65534});
+        autofd file = new_file("last");
+        int fds[1100];
+        const char *const good[] = {"x", NULL};
 
-        tap_is_str(ids, "65534\n65534\n65534\n",
-                   "the program becomes another user without further groups");
-        g_autofree char *powers =
-                output_of("grep CapEff /proc/self/status", (ChildSpec){.uid = 65534, .gid = 65534});
-        tap_ok(g_str_has_suffix(powers, "0000000000000000\n"), "and without capabilities");
+        for (size_t i = 0; i < G_N_ELEMENTS(fds); i++)
+                fds[i] = file;
+        g_autofree char *text =
+                output_of("exec </dev/fd/302; cat; [ ! -e /proc/$$/fd/303 ] && echo .",
+                          (ChildSpec){.fds = fds, .n_fds = 300});
+        tap_is_str(text, "last.\n", "there may be hundreds of them");
+        tap_is_int(child_run(&CHILD_SPEC(.unit = "sh", .argv = good, .deadline_usec = LATER,
+                                         .fds = fds, .n_fds = G_N_ELEMENTS(fds)),
+                             NULL),
+                   -EINVAL, "but not thousands");
 }
 
 /* -- deadlines -------------------------------------------------------------------------------- */
@@ -259,8 +287,7 @@ static void test_deadline(void)
         expect_killed("echo $$ >pids; while :; do echo x >&2; done", "one that writes without end");
         expect_killed("echo $$ >pids; exec yes >&2", "one that writes as fast as it can");
         tap_is_int(fault.code, FAULT_TIMED_OUT, "it is told by its code");
-        tap_ok(strstr(fault.message, "/bin/sh did not end in time"),
-               "and its reason names the program");
+        tap_ok(strstr(fault.message, "sh did not end in time"), "and its reason names the program");
         expect_left_behind("sleep 60 & echo $! >pids", "a child with its standard error");
         expect_left_behind("yes >&2 & echo $! >pids", "a child that writes without end");
 
@@ -270,7 +297,6 @@ static void test_deadline(void)
         tap_ok(now_monotonic_usec() - begin < LATER, "whose end is not waited for");
 }
 
-/* PR_SET_PDEATHSIG follows the thread that started it, so the whole process has to be killed. */
 static void test_death(void)
 {
         g_autofree char *pids = g_build_filename(directory, "orphan", NULL);
@@ -290,20 +316,54 @@ static void test_death(void)
         tap_ok(all_are_gone(pids), "a program does not outlive a daemon that is killed");
 }
 
+/* The other half of child_run(), for who has a loop to wait in. */
+static void test_start(void)
+{
+        const char *const argv[] = {"sh", "-c", "read line <&3; echo $line >&2; exit 7", NULL};
+        const char *const sleeper[] = {"sh", "-c", "exec sleep 60", NULL};
+        autofd input = new_file("said\n"), errors = new_file("");
+        int fd = -1, status = 0;
+
+        int r = child_start(&CHILD_SPEC(.unit = "sh", .argv = argv, .fds = &input, .n_fds = 1),
+                            errors, &fd, NULL);
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        tap_ok(r == 0 && poll(&p, 1, -1) == 1 && child_ended(fd, "sh", &status, NULL) == 1 &&
+                       WIFEXITED(status) && WEXITSTATUS(status) == 7,
+               "a child that was started is the caller's to wait for");
+        (void) close_fd(fd);
+        g_autofree char *said = content_of(errors);
+        tap_is_str(said, "said\n", "it has its descriptors, and its errors go where they should");
+
+        r = child_start(&CHILD_SPEC(.unit = "sh", .argv = sleeper), errors, &fd, NULL);
+        tap_ok(r == 0 && child_ended(fd, "sh", &status, NULL) == 0, "one that runs has not ended");
+        child_kill(fd);
+        p.fd = fd;
+        tap_ok(poll(&p, 1, -1) == 1 && child_ended(fd, "sh", &status, NULL) == 1 &&
+                       WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+               "it has when it was killed");
+        (void) close_fd(fd);
+}
+
 int main(void)
 {
         char template[] = "/tmp/fluid-child-XXXXXX";
+        pid_t unit;
 
         directory = g_strdup(mkdtemp(template));
         if (!directory)
                 tap_bail_out("no directory");
+        child_set_directory(directory);
+        unit = socket_unit_start(directory, "sh", "/bin/sh");
         test_ends();
         test_missing();
+        test_runner_is_gone();
         test_surroundings();
         test_descriptors();
-        test_user();
+        test_many_descriptors();
         test_deadline();
         test_death();
+        test_start();
+        socket_unit_stop(unit, directory, "sh");
         (void) remove_tree(directory, NULL);
         g_free(directory);
         return tap_done();

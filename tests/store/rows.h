@@ -54,6 +54,8 @@ static inline TemplateRow *new_template(unsigned number)
         row->memory_bytes = 512 << 20;
         row->created_usec = 1700000000000001;
         row->owner_uid = 4294967295u;
+        row->is_warm = true;
+        row->pool = 5;
         row->disks = g_ptr_array_new_with_free_func(free_disk);
         g_ptr_array_add(row->disks, new_disk("vda"));
         g_ptr_array_add(row->disks, new_disk("vdb"));
@@ -68,17 +70,26 @@ static inline SandboxRow *new_sandbox(unsigned number, unsigned template_number)
         row->name = g_strdup_printf("sandbox-%u", number);
         row->agent = g_strdup("claude");
         row->owner_uid = 1000;
+        row->purpose = g_strdup("pool");
         row->state = g_strdup("ready");
         row->reason = g_strdup("because ünïcode");
         row->template_id = id_of(template_number);
         row->layer = 3;
         row->next_layer = 7;
+        row->is_flat = true;
+        row->started_from = g_strdup("memory");
+        row->needs_identity = true;
         row->vcpus = 4;
         row->memory_bytes = UINT64_C(1) << 40;
         row->boot_timeout_usec = UINT64_MAX;
+        row->idle_timeout_usec = 3600000000;
         row->created_usec = 1700000000000002;
         row->expires_usec = 1700000000000003;
+        row->paused_usec = 1700000000000009;
+        row->held_usec = 1700000000000010;
         row->network = g_strdup("isolated");
+        row->address_number = number;
+        row->ports = g_strdup("[\"127.0.0.1:8080:80/tcp\"]");
         row->labels = g_strdup("{\"task\":\"nginx\"}");
         return row;
 }
@@ -96,6 +107,9 @@ static inline SnapshotRow *new_snapshot(unsigned number, unsigned sandbox_number
         row->reason = g_strdup("");
         row->size_bytes = 65536;
         row->created_usec = 1700000000000004;
+        row->memory_abi = g_strdup("QEMU 7.2, libvirt 9.0, \"kvm\"");
+        row->memory_bytes = 300 << 20;
+        row->is_flat = true;
         return row;
 }
 
@@ -118,6 +132,37 @@ static inline CommandRow *new_command(unsigned number, unsigned sandbox_number)
         row->stderr_truncated = true;
         row->started_usec = 1700000000000006;
         row->ended_usec = 1700000000000007;
+        return row;
+}
+
+static inline ApprovalRow *new_approval(unsigned number, unsigned sandbox_number)
+{
+        ApprovalRow *row = g_new0(ApprovalRow, 1);
+
+        row->id = id_of(number);
+        row->action = g_strdup("question");
+        row->state = g_strdup("approved");
+        row->reason = g_strdup("because");
+        row->urgency = g_strdup("high");
+        row->agent = g_strdup("claude");
+        row->sandbox_id = id_of(sandbox_number);
+        row->content = g_strdup("{\"text\":\"changed \\u0007 ünïcode\"}");
+        row->sha256 = g_strnfill(64, 'b');
+        row->requested_content = g_strdup("{\"text\":\"asked\"}");
+        row->requested_sha256 = g_strnfill(64, 'c');
+        row->requester_uid = 1000;
+        row->requester = g_strdup("fluidctl[1]");
+        row->requester_login_uid = UID_NONE;
+        row->requester_session = g_strdup("boot/3");
+        row->created_usec = 1700000000000011;
+        row->expires_usec = 1700000000000012;
+        row->is_notified = true;
+        row->decided_usec = 1700000000000013;
+        row->decided_by_uid = 1001;
+        row->decided_by = g_strdup("fluidctl[2]");
+        row->comment = g_strdup("go on");
+        row->alternative = g_strdup("the first");
+        row->ended_usec = 1700000000000014;
         return row;
 }
 

@@ -18,10 +18,11 @@ static char *describe_template(const TemplateRow *t)
         GString *text = g_string_new(NULL);
 
         g_string_printf(text,
-                        "%s %s %s %s %s %" PRIu64 " %s %s %s %s %s %u %" PRIu64 " %" PRIu64 " %u",
+                        "%s %s %s %s %s %" PRIu64 " %s %s %s %s %s %u %" PRIu64 " %" PRIu64
+                        " %u %d %u",
                         t->id.text, t->name, t->state, t->source, t->sha256, t->size_bytes,
                         t->kernel, t->initrd, t->cmdline, t->nvram, t->blueprint, t->vcpus,
-                        t->memory_bytes, t->created_usec, t->owner_uid);
+                        t->memory_bytes, t->created_usec, t->owner_uid, t->is_warm, t->pool);
         for (unsigned i = 0; i < t->disks->len; i++) {
                 TemplateDiskRow *d = t->disks->pdata[i];
                 g_string_append_printf(text, " [%s %s %s %" PRIu64 " %" PRIu64 " %" PRId64 "]",
@@ -33,19 +34,22 @@ static char *describe_template(const TemplateRow *t)
 
 static char *describe_sandbox(const SandboxRow *s)
 {
-        return g_strdup_printf("%s %s %s %u %s %s %s %s %u %u %u %" PRIu64 " %" PRIu64 " %" PRIu64
-                               " %" PRIu64 " %s %s",
-                               s->id.text, s->name, s->agent, s->owner_uid, s->state, s->reason,
-                               s->template_id.text, s->head_snapshot_id.text, s->layer,
-                               s->next_layer, s->vcpus, s->memory_bytes, s->boot_timeout_usec,
-                               s->created_usec, s->expires_usec, s->network, s->labels);
+        return g_strdup_printf(
+                "%s %s %s %u '%s' %s %s %s %s %u %u %d '%s' %d %u %" PRIu64 " %" PRIu64 " %" PRIu64
+                " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %s %u %s %s",
+                s->id.text, s->name, s->agent, s->owner_uid, s->purpose, s->state, s->reason,
+                s->template_id.text, s->head_snapshot_id.text, s->layer, s->next_layer, s->is_flat,
+                s->started_from, s->needs_identity, s->vcpus, s->memory_bytes, s->boot_timeout_usec,
+                s->idle_timeout_usec, s->created_usec, s->expires_usec, s->paused_usec,
+                s->held_usec, s->network, s->address_number, s->ports, s->labels);
 }
 
 static char *describe_snapshot(const SnapshotRow *s)
 {
-        return g_strdup_printf("%s %s %s %s %u %s %s %s %" PRIu64 " %" PRIu64, s->id.text,
-                               s->sandbox_id.text, s->name, s->parent_id.text, s->layer, s->state,
-                               s->consistency, s->reason, s->size_bytes, s->created_usec);
+        return g_strdup_printf("%s %s %s %s %u %s %s %s %" PRIu64 " %" PRIu64 " %s %" PRIu64 " %d",
+                               s->id.text, s->sandbox_id.text, s->name, s->parent_id.text, s->layer,
+                               s->state, s->consistency, s->reason, s->size_bytes, s->created_usec,
+                               s->memory_abi, s->memory_bytes, s->is_flat);
 }
 
 static char *describe_command(const CommandRow *c)
@@ -58,6 +62,18 @@ static char *describe_command(const CommandRow *c)
                                c->stderr_truncated, c->started_usec, c->ended_usec);
 }
 
+static char *describe_approval(const ApprovalRow *a)
+{
+        return g_strdup_printf("%s %s %s %s %s %s %s %s %s %s %s %u %s %u %s %" PRIu64 " %" PRIu64
+                               " %d %" PRIu64 " %u %s %s %s %" PRIu64,
+                               a->id.text, a->action, a->state, a->reason, a->urgency, a->agent,
+                               a->sandbox_id.text, a->content, a->sha256, a->requested_content,
+                               a->requested_sha256, a->requester_uid, a->requester,
+                               a->requester_login_uid, a->requester_session, a->created_usec,
+                               a->expires_usec, a->is_notified, a->decided_usec, a->decided_by_uid,
+                               a->decided_by, a->comment, a->alternative, a->ended_usec);
+}
+
 static int count_row(const AuditRow *row, void *userdata)
 {
         (void) row;
@@ -68,7 +84,8 @@ static int count_row(const AuditRow *row, void *userdata)
 /* Everything that the store holds. */
 static char *describe_store(Store *s)
 {
-        g_autoptr(GPtrArray) templates = NULL, sandboxes = NULL, snapshots = NULL, commands = NULL;
+        g_autoptr(GPtrArray) templates = NULL, sandboxes = NULL, snapshots = NULL, commands = NULL,
+                             approvals = NULL;
         GString *text = g_string_new(NULL);
         unsigned audits = 0;
 
@@ -76,6 +93,7 @@ static char *describe_store(Store *s)
             store_load_sandboxes(s, &sandboxes, NULL) < 0 ||
             store_load_snapshots(s, &snapshots, NULL) < 0 ||
             store_load_commands(s, &commands, NULL) < 0 ||
+            store_load_approvals(s, &approvals, NULL) < 0 ||
             store_query_audit(s, &(AuditFilter){0}, count_row, &audits, NULL) < 0)
                 tap_bail_out("cannot read the store");
 #define DESCRIBE(rows, describe) \
@@ -87,23 +105,26 @@ static char *describe_store(Store *s)
         DESCRIBE(sandboxes, describe_sandbox)
         DESCRIBE(snapshots, describe_snapshot)
         DESCRIBE(commands, describe_command)
+        DESCRIBE(approvals, describe_approval)
 #undef DESCRIBE
         g_string_append_printf(text, "%u audit rows\n", audits);
         return g_string_free(text, FALSE);
 }
 
-/* Puts template 1, sandbox 11 on it, its snapshots 21 and 22 and its command 31. */
+/* Puts template 1, sandbox 11 on it, its snapshots 21 and 22, its command 31, and
+ * approval 41 about it. */
 static void put_one_of_each(Store *s)
 {
         g_autoptr(TemplateRow) template = new_template(1);
         g_autoptr(SandboxRow) sandbox = new_sandbox(11, 1);
         g_autoptr(SnapshotRow) first = new_snapshot(21, 11), second = new_snapshot(22, 11);
         g_autoptr(CommandRow) command = new_command(31, 11);
+        g_autoptr(ApprovalRow) approval = new_approval(41, 11);
 
         second->parent_id = id_of(21);
         if (store_put_template(s, template, NULL) < 0 || store_put_sandbox(s, sandbox, NULL) < 0 ||
             store_put_snapshot(s, first, NULL) < 0 || store_put_snapshot(s, second, NULL) < 0 ||
-            store_put_command(s, command, NULL) < 0)
+            store_put_command(s, command, NULL) < 0 || store_put_approval(s, approval, NULL) < 0)
                 tap_bail_out("cannot put rows");
         sandbox->head_snapshot_id = id_of(22);
         if (store_put_sandbox(s, sandbox, NULL) < 0)
@@ -118,6 +139,8 @@ static void test_round_trips(void)
         g_autoptr(SandboxRow) sandbox = new_sandbox(11, 1);
         g_autoptr(SnapshotRow) first = new_snapshot(21, 11), second = new_snapshot(22, 11);
         g_autoptr(CommandRow) command = new_command(31, 11);
+        g_autoptr(ApprovalRow) approval = new_approval(41, 11);
+        g_autoptr(ApprovalRow) copy = approval_row_copy(approval);
         g_autoptr(Store) s = open_store(directory, "rows");
 
         put_one_of_each(s);
@@ -125,11 +148,13 @@ static void test_round_trips(void)
         sandbox->head_snapshot_id = id_of(22);
         g_autofree char *a = describe_template(template), *b = describe_sandbox(sandbox);
         g_autofree char *c = describe_snapshot(first), *d = describe_snapshot(second);
-        g_autofree char *e = describe_command(command);
+        g_autofree char *e = describe_command(command), *h = describe_approval(approval);
+        g_autofree char *copied = describe_approval(copy);
         g_autofree char *expected =
-                g_strdup_printf("%s\n%s\n%s\n%s\n%s\n0 audit rows\n", a, b, c, d, e);
+                g_strdup_printf("%s\n%s\n%s\n%s\n%s\n%s\n0 audit rows\n", a, b, c, d, e, h);
         g_autofree char *got = describe_store(s);
         tap_is_str(got, expected, "every field of every table comes back as it was put");
+        tap_is_str(copied, h, "a copy of a row is the same");
 
         s = store_free(s);
         s = open_store(directory, "rows");
@@ -154,10 +179,13 @@ static void test_put_again(void)
         g_autofree char *got = describe_template(rows->pdata[0]);
         tap_is_str(got, expected, "its disks and fields are those of the last time");
         g_clear_pointer(&hidden->name, g_free);
+        g_clear_pointer(&hidden->memory_abi, g_free);
         tap_is_int(store_put_snapshot(s, hidden, NULL), 0, "a snapshot may have no name");
         (void) store_load_snapshots(s, &snapshots, NULL);
         tap_is_int(snapshots->len, 2, "putting a template again keeps what stands on it");
         tap_is_str(((SnapshotRow *) snapshots->pdata[0])->name, NULL, "no name comes back as NULL");
+        tap_is_str(((SnapshotRow *) snapshots->pdata[0])->memory_abi, NULL,
+                   "and so does no memory");
 }
 
 static void test_names(void)
@@ -216,6 +244,8 @@ static void test_references(void)
         tap_is_int(store_delete_sandbox(s, branch->id.text, NULL), 0, "the branch goes");
         tap_is_int(store_delete_sandbox(s, id_of(11).text, NULL), 0,
                    "then the sandbox goes with its snapshots and commands");
+        tap_is_int(store_delete_approval(s, id_of(41).text, NULL), 0,
+                   "what was asked about it stays until it goes by itself");
         tap_is_int(store_delete_template(s, id_of(1).text, NULL), 0, "then the template goes");
         tap_is_int(store_delete_template(s, id_of(1).text, NULL), 0, "what is gone can be deleted");
         g_autofree char *got = describe_store(s);

@@ -11,21 +11,24 @@ struct Agent {
         sd_event_source *first_look;
 };
 
-static bool answers(const Agent *a)
+bool fake_agent_answers(const Agent *a)
 {
         const FakeDomain *d;
         bool is_reachable;
 
         fake_lock();
         d = fake_domain_of(a->socket);
-        is_reachable = d && d->state == DOMAIN_RUNNING && d->agent_answers && fake.agents_answer;
+        /* The channel of a guest that stands still for a while is still there. */
+        is_reachable =
+                d && d->agent_answers && fake.agents_answer &&
+                (d->state == DOMAIN_RUNNING || (d->state == DOMAIN_PAUSED && a->is_reachable));
         fake_unlock();
         return is_reachable;
 }
 
 static void update(Agent *a)
 {
-        bool is_reachable = answers(a);
+        bool is_reachable = fake_agent_answers(a);
         Fault why = {0};
 
         if (a->is_reachable == is_reachable)
@@ -109,6 +112,7 @@ void fake_agents_update(void)
         for (guint i = 0; i < agents->len; i++)
                 if (g_ptr_array_find(fake.agents, agents->pdata[i], NULL))
                         update(agents->pdata[i]);
+        fake_tasks_wake();
 }
 
 FakeDomain *fake_domain_of_agent(const Agent *a)

@@ -11,8 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DOMAIN_TYPE "(sisbbasas)"
-#define HOST_TYPE   "(a" DOMAIN_TYPE "a(sxbbbiiayay))"
+#define DOMAIN_TYPE  "(sisbbasassv" FAKE_NICS_TYPE ")"
+#define PROCESS_TYPE "(sxstbbbiiayay)"
+#define HOST_TYPE    "(ta" DOMAIN_TYPE "a" PROCESS_TYPE FAKE_NETWORK_TYPE ")"
 
 static GVariant *strings(const GPtrArray *array)
 {
@@ -30,9 +31,13 @@ static GVariant *save_domains(void)
         while (g_hash_table_iter_next(&i, NULL, &value)) {
                 const FakeDomain *d = value;
 
-                g_variant_builder_add(&list, "(sisbb@as@as)", d->id, (gint32) d->state,
-                                      d->socket ? d->socket : "", d->agent_answers, d->is_frozen,
-                                      strings(d->targets), strings(d->paths));
+                if (d->is_transient)
+                        continue;
+                g_variant_builder_add(&list, "(sisbb@as@assv@" FAKE_NICS_TYPE ")", d->id,
+                                      (gint32) d->state, d->socket ? d->socket : "",
+                                      d->agent_answers, d->is_frozen, strings(d->targets),
+                                      strings(d->paths), d->saved ? d->saved : "",
+                                      fake_guest_save(&d->guest), fake_nics_save(d));
         }
         return g_variant_builder_end(&list);
 }
@@ -40,7 +45,8 @@ static GVariant *save_domains(void)
 static void save(void)
 {
         g_autoptr(GVariant) host = g_variant_ref_sink(g_variant_new(
-                "(@a" DOMAIN_TYPE "@a(sxbbbiiayay))", save_domains(), fake_processes_save()));
+                "(t@a" DOMAIN_TYPE "@a" PROCESS_TYPE "@" FAKE_NETWORK_TYPE ")", fake.last_boot,
+                save_domains(), fake_processes_save(), fake_network_save()));
 
         g_assert(write_all(fake.death_fd, g_variant_get_data(host), g_variant_get_size(host)) == 0);
 }
@@ -80,18 +86,25 @@ static void load_domains(GVariant *domains)
 {
         g_autoptr(GVariantIter) iter = g_variant_iter_new(domains);
         gboolean agent_answers, is_frozen;
-        const char *id, *socket;
+        const char *id, *socket, *saved;
+        GVariant *guest, *nics;
         gint32 state;
         GStrv targets, paths;
 
-        while (g_variant_iter_next(iter, "(&si&sbb^as^as)", &id, &state, &socket, &agent_answers,
-                                   &is_frozen, &targets, &paths)) {
+        while (g_variant_iter_next(iter, "(&si&sbb^as^as&sv@" FAKE_NICS_TYPE ")", &id, &state,
+                                   &socket, &agent_answers, &is_frozen, &targets, &paths, &saved,
+                                   &guest, &nics)) {
                 FakeDomain *d = fake_domain_add(id);
 
                 d->state = (DomainState) state;
                 d->socket = g_strdup(socket);
                 d->agent_answers = agent_answers;
                 d->is_frozen = is_frozen;
+                d->saved = *saved ? g_strdup(saved) : NULL;
+                fake_guest_load(&d->guest, guest);
+                g_variant_unref(guest);
+                fake_nics_load(d, nics);
+                g_variant_unref(nics);
                 for (size_t i = 0; paths[i]; i++) {
                         g_ptr_array_add(d->targets, g_strdup(targets[i]));
                         g_ptr_array_add(d->paths, g_strdup(paths[i]));
@@ -111,10 +124,13 @@ void fake_host_load(int fd)
         g_assert(pread_all(fd, bytes, (size_t) st.st_size, 0) == 0);
         g_autoptr(GVariant) host = g_variant_ref_sink(g_variant_new_from_data(
                 G_VARIANT_TYPE(HOST_TYPE), bytes, (size_t) st.st_size, FALSE, g_free, bytes));
-        g_autoptr(GVariant) domains = g_variant_get_child_value(host, 0);
-        g_autoptr(GVariant) processes = g_variant_get_child_value(host, 1);
+        g_autoptr(GVariant) domains = g_variant_get_child_value(host, 1);
+        g_autoptr(GVariant) processes = g_variant_get_child_value(host, 2);
+        g_autoptr(GVariant) network = g_variant_get_child_value(host, 3);
         fake_lock();
+        g_variant_get_child(host, 0, "t", &fake.last_boot);
         load_domains(domains);
+        fake_network_load(network);
         fake_unlock();
         fake_processes_load(processes);
 }

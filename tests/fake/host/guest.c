@@ -13,17 +13,44 @@ void fake_task_free(GuestTask *task)
         (void) sd_event_source_disable_unref(task->timer);
         g_free(task->id);
         g_free(task->path);
+        g_free(task->given.hostname);
+        g_free(task->given.machine_id);
+        g_free(task->given.ssh_host_key);
+        g_free(task->given.seed);
         g_free(task);
+}
+
+static bool is_paused(const GuestTask *task)
+{
+        const FakeDomain *d = fake_domain_of_agent(task->agent);
+
+        return d && d->state == DOMAIN_PAUSED;
+}
+
+void fake_tasks_wake(void)
+{
+        for (guint i = 0; fake.tasks && i < fake.tasks->len; i++) {
+                GuestTask *task = fake.tasks->pdata[i];
+
+                if (!task->waits || is_paused(task))
+                        continue;
+                task->waits = false;
+                (void) sd_event_source_set_enabled(task->step, SD_EVENT_ONESHOT);
+        }
 }
 
 static int on_step(G_GNUC_UNUSED sd_event_source *source, void *userdata)
 {
         GuestTask *task = userdata;
         Fault f = {0};
-        int r = fake_call("the end of a guest task", &f);
+        int r;
 
         (void) sd_event_source_set_enabled(task->step, SD_EVENT_OFF);
-        if (r == 0 && !agent_is_reachable(task->agent))
+        task->waits = is_paused(task);
+        if (task->waits)
+                return 0;
+        r = fake_call("the end of a guest task", &f);
+        if (r == 0 && !(agent_is_reachable(task->agent) && fake_agent_answers(task->agent)))
                 r = fault_set(&f, FAULT_AGENT_UNAVAILABLE, "the guest agent does not answer");
         task->finish(task, r, &f);
         return 0;

@@ -4,9 +4,6 @@
 #include "base/cleanup.h"
 #include "tests/fake/host/state.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -19,8 +16,7 @@ struct Hypervisor {
         bool is_connected; /* as the observer was told */
 };
 
-/* A call into libvirt: the lock is held when this returns 0. */
-static int enter(const char *what, Fault *f)
+int fake_enter(const char *what, Fault *f)
 {
         int r;
 
@@ -40,13 +36,13 @@ static int enter(const char *what, Fault *f)
         return r;
 }
 
-static int leave(int r, Fault *f)
+int fake_leave(int r, Fault *f)
 {
         if (fake.answer_is_lost) {
                 fault_clear(f);
                 r = fault_set(f, FAULT_HYPERVISOR_UNAVAILABLE, "libvirtd went away meanwhile");
                 fake.is_connected = false;
-                fake_push_news((FakeNews){.is_of_connection = true, .is_connected = false});
+                fake_push_news((FakeNews){.kind = FAKE_NEWS_CONNECTION, .is_connected = false});
         }
         fake.answer_is_lost = false;
         if (fake.stops)
@@ -55,18 +51,18 @@ static int leave(int r, Fault *f)
         return r;
 }
 
-static int enter_domain(const char *what, const char *id, FakeDomain **ret, Fault *f)
+int fake_enter_domain(const char *what, const char *id, FakeDomain **ret, Fault *f)
 {
-        int r = enter(what, f);
+        int r = fake_enter(what, f);
 
         if (r < 0)
                 return r;
         *ret = fake_domain_find(id);
         if (*ret)
                 return 0;
-        return leave(fault_set(f, FAULT_HYPERVISOR_FAILED, "%s: no domain %s%s", what,
-                               DOMAIN_PREFIX, id),
-                     f);
+        return fake_leave(fault_set(f, FAULT_HYPERVISOR_FAILED, "%s: no domain %s%s", what,
+                                    DOMAIN_PREFIX, id),
+                          f);
 }
 
 /* -- the connection --------------------------------------------------------------------------- */
@@ -81,9 +77,17 @@ void fake_wake(void)
 
 static void deliver(Hypervisor *h, FakeNews *news)
 {
-        if (!news->is_of_connection) {
+        switch (news->kind) {
+        case FAKE_NEWS_DOMAIN:
                 h->observer->domain(news->id, news->state, h->userdata);
-        } else if (h->is_connected != news->is_connected) {
+                break;
+        case FAKE_NEWS_DEVICES:
+                if (h->observer->devices)
+                        h->observer->devices(news->id, h->userdata);
+                break;
+        case FAKE_NEWS_CONNECTION:
+                if (h->is_connected == news->is_connected)
+                        break;
                 h->is_connected = news->is_connected;
                 h->observer->connected(news->is_connected, h->userdata);
         }
@@ -128,7 +132,7 @@ int hypervisor_new(sd_event *event, G_GNUC_UNUSED const char *uri,
         g_assert(sd_event_add_io(event, &h->source, h->wake, EPOLLIN, on_wake, h) >= 0);
         fake_lock();
         fake.hypervisor = h;
-        fake_push_news((FakeNews){.is_of_connection = true, .is_connected = fake.is_connected});
+        fake_push_news((FakeNews){.kind = FAKE_NEWS_CONNECTION, .is_connected = fake.is_connected});
         fake_unlock();
         *ret = h;
         return 0;
@@ -171,80 +175,128 @@ int domain_format_xml(const DomainSpec *spec, const char *virt_type, char **ret_
         return 0;
 }
 
-static void set_disks(FakeDomain *d, const DomainDisk *disks, size_t n)
+static void tell_timing(const DomainSpec *spec, DomainTiming *ret)
 {
-        (void) g_ptr_array_set_size(d->targets, 0);
-        (void) g_ptr_array_set_size(d->paths, 0);
-        for (size_t i = 0; i < n; i++) {
-                g_ptr_array_add(d->targets, g_strdup(disks[i].target));
-                g_ptr_array_add(d->paths, g_strdup(disks[i].path));
-        }
+        if (ret)
+                *ret = (DomainTiming){
+                        .define_usec = 1, .start_usec = 2, .restore_usec = spec->memory ? 3 : 0};
 }
 
-static int check_disks(const FakeDomain *d, Fault *f)
-{
-        for (guint i = 0; i < d->paths->len; i++)
-                if (access(d->paths->pdata[i], F_OK) < 0)
-                        return fault_set(f, FAULT_HYPERVISOR_FAILED, "cannot access disk %s",
-                                         (char *) d->paths->pdata[i]);
-        return 0;
-}
-
-static int power_on(FakeDomain *d, Fault *f)
-{
-        if (d->state == DOMAIN_RUNNING || d->state == DOMAIN_PAUSED)
-                return fault_set(f, FAULT_HYPERVISOR_FAILED, "domain %s%s is already running",
-                                 DOMAIN_PREFIX, d->id);
-        if (check_disks(d, f) < 0)
-                return fault_to_errno(FAULT_HYPERVISOR_FAILED);
-        fake_set_state(d, DOMAIN_RUNNING);
-        return 0;
-}
-
-int hypervisor_create_domain(G_GNUC_UNUSED Hypervisor *h, const DomainSpec *spec, Fault *f)
+int hypervisor_create_domain(G_GNUC_UNUSED Hypervisor *h, const DomainSpec *spec,
+                             DomainTiming *ret_timing, Fault *f)
 {
         FakeDomain *d;
-        int r = enter("hypervisor_create_domain", f);
+        int r = fake_enter("hypervisor_create_domain", f);
 
         if (r < 0)
                 return r;
         if (fake_domain_find(spec->id))
-                return leave(fault_set(f, FAULT_HYPERVISOR_FAILED, "domain %s%s exists",
-                                       DOMAIN_PREFIX, spec->id),
-                             f);
+                return fake_leave(fault_set(f, FAULT_EXISTS, "domain %s%s exists already",
+                                            DOMAIN_PREFIX, spec->id),
+                                  f);
         d = fake_domain_add(spec->id);
         d->socket = g_strdup(spec->agent_socket);
-        set_disks(d, spec->disks, spec->n_disks);
-        r = power_on(d, f);
+        fake_set_disks(d, spec->disks, spec->n_disks);
+        r = spec->memory ? fake_load(d, spec, f)
+                         : fake_boot(d, spec->stays_paused ? DOMAIN_PAUSED : DOMAIN_RUNNING, f);
         if (r < 0)
-                (void) g_hash_table_remove(fake_domains(), d->id);
-        return leave(r, f);
+                fake_set_state(d, DOMAIN_ABSENT);
+        else
+                tell_timing(spec, ret_timing);
+        return fake_leave(r, f);
+}
+
+static int check_is_off(const FakeDomain *d, Fault *f)
+{
+        if (!fake_is_on(d) && d->state != DOMAIN_LOADING)
+                return 0;
+        return fault_set(f, FAULT_WRONG_STATE, "domain %s%s is running already", DOMAIN_PREFIX,
+                         d->id);
+}
+
+int hypervisor_start_domain_from(G_GNUC_UNUSED Hypervisor *h, const DomainSpec *spec,
+                                 DomainTiming *ret_timing, Fault *f)
+{
+        FakeDomain *d;
+        int r = fake_enter_domain("hypervisor_start_domain_from", spec->id, &d, f);
+
+        if (r < 0)
+                return r;
+        r = check_is_off(d, f);
+        if (r == 0)
+                r = fake_load(d, spec, f);
+        if (r == 0)
+                tell_timing(spec, ret_timing);
+        return fake_leave(r, f);
+}
+
+static int start(const char *what, const char *id, DomainState state, Fault *f)
+{
+        FakeDomain *d;
+        int r = fake_enter_domain(what, id, &d, f);
+
+        if (r < 0)
+                return r;
+        r = check_is_off(d, f);
+        return fake_leave(r < 0 ? r : fake_boot(d, state, f), f);
 }
 
 int hypervisor_start_domain(G_GNUC_UNUSED Hypervisor *h, const char *id, Fault *f)
 {
-        FakeDomain *d;
-        int r = enter_domain("hypervisor_start_domain", id, &d, f);
+        return start("hypervisor_start_domain", id, DOMAIN_RUNNING, f);
+}
 
-        return r < 0 ? r : leave(power_on(d, f), f);
+int hypervisor_start_domain_paused(G_GNUC_UNUSED Hypervisor *h, const char *id, Fault *f)
+{
+        return start("hypervisor_start_domain_paused", id, DOMAIN_PAUSED, f);
+}
+
+/* Of a domain that can be in one of two states. */
+static int set_cpus(const char *what, const char *id, DomainState state, Fault *f)
+{
+        FakeDomain *d;
+        int r = fake_enter_domain(what, id, &d, f);
+
+        if (r < 0)
+                return r;
+        if (d->state == DOMAIN_LOADING)
+                r = fault_set(f, FAULT_HYPERVISOR_FAILED, "domain %s%s has no memory yet",
+                              DOMAIN_PREFIX, id);
+        else if (!fake_is_on(d))
+                r = fault_set(f, FAULT_WRONG_STATE, "domain %s%s is not running", DOMAIN_PREFIX,
+                              id);
+        else
+                fake_set_state(d, state);
+        return fake_leave(r, f);
+}
+
+int hypervisor_pause_domain(G_GNUC_UNUSED Hypervisor *h, const char *id, Fault *f)
+{
+        return set_cpus("hypervisor_pause_domain", id, DOMAIN_PAUSED, f);
+}
+
+int hypervisor_resume_domain(G_GNUC_UNUSED Hypervisor *h, const char *id, Fault *f)
+{
+        return set_cpus("hypervisor_resume_domain", id, DOMAIN_RUNNING, f);
 }
 
 int hypervisor_shut_down_domain(G_GNUC_UNUSED Hypervisor *h, const char *id, Fault *f)
 {
         FakeDomain *d;
-        int r = enter_domain("hypervisor_shut_down_domain", id, &d, f);
+        int r = fake_enter_domain("hypervisor_shut_down_domain", id, &d, f);
 
         if (r < 0)
                 return r;
-        if (fake.power_button_works)
+        /* A guest that stands still does not see it. */
+        if (fake.power_button_works && d->state == DOMAIN_RUNNING)
                 fake_set_state(d, DOMAIN_SHUT_OFF);
-        return leave(0, f);
+        return fake_leave(0, f);
 }
 
 static int turn_off(const char *what, const char *id, DomainState state, Fault *f)
 {
         FakeDomain *d;
-        int r = enter(what, f);
+        int r = fake_enter(what, f);
 
         if (r < 0)
                 return r;
@@ -253,7 +305,7 @@ static int turn_off(const char *what, const char *id, DomainState state, Fault *
                 fake_set_state(d, DOMAIN_SHUT_OFF);
         if (d && state == DOMAIN_ABSENT)
                 fake_set_state(d, DOMAIN_ABSENT);
-        return leave(0, f);
+        return fake_leave(0, f);
 }
 
 int hypervisor_stop_domain(G_GNUC_UNUSED Hypervisor *h, const char *id, Fault *f)
@@ -269,115 +321,20 @@ int hypervisor_remove_domain(G_GNUC_UNUSED Hypervisor *h, const char *id, Fault 
 int hypervisor_domain_state(G_GNUC_UNUSED Hypervisor *h, const char *id, DomainState *ret, Fault *f)
 {
         const FakeDomain *d;
-        int r = enter("hypervisor_domain_state", f);
+        int r = fake_enter("hypervisor_domain_state", f);
 
         if (r < 0)
                 return r;
         d = fake_domain_find(id);
         *ret = d ? d->state : DOMAIN_ABSENT;
-        return leave(0, f);
-}
-
-int hypervisor_domain_disks(G_GNUC_UNUSED Hypervisor *h, const char *id, DomainDisk **ret,
-                            size_t *ret_n, Fault *f)
-{
-        FakeDomain *d;
-        int r = enter_domain("hypervisor_domain_disks", id, &d, f);
-
-        if (r < 0)
-                return r;
-        *ret_n = d->paths->len;
-        *ret = g_new0(DomainDisk, d->paths->len + 1);
-        for (guint i = 0; i < d->paths->len; i++)
-                (*ret)[i] =
-                        (DomainDisk){g_strdup(d->targets->pdata[i]), g_strdup(d->paths->pdata[i])};
-        return leave(0, f);
-}
-
-DomainDisk *domain_disks_free(DomainDisk *disks, size_t n)
-{
-        for (size_t i = 0; disks && i < n; i++) {
-                g_free(disks[i].target);
-                g_free(disks[i].path);
-        }
-        g_free(disks);
-        return NULL;
-}
-
-int hypervisor_set_domain_disks(G_GNUC_UNUSED Hypervisor *h, const char *id,
-                                const DomainDisk *disks, size_t n, Fault *f)
-{
-        FakeDomain *d;
-        int r = enter_domain("hypervisor_set_domain_disks", id, &d, f);
-
-        if (r < 0)
-                return r;
-        set_disks(d, disks, n);
-        return leave(0, f);
-}
-
-static int make_layers(const DomainDisk *disks, size_t n, Fault *f)
-{
-        for (size_t i = 0; i < n; i++) {
-                int fd = open(disks[i].path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-                if (fd < 0) {
-                        int error = errno;
-
-                        while (i-- > 0)
-                                (void) unlink(disks[i].path);
-                        return fault_set_errno(f, FAULT_HYPERVISOR_FAILED, error, "cut");
-                }
-                (void) !write(fd, "cut\n", 4);
-                (void) close_fd(fd);
-        }
-        return 0;
-}
-
-int hypervisor_cut_disks(G_GNUC_UNUSED Hypervisor *h, const char *id, const DomainDisk *disks,
-                         size_t n, Fault *f)
-{
-        FakeDomain *d;
-        int r = enter_domain("hypervisor_cut_disks", id, &d, f);
-
-        if (r < 0)
-                return r;
-        if (d->state != DOMAIN_RUNNING && d->state != DOMAIN_PAUSED)
-                return leave(fault_set(f, FAULT_HYPERVISOR_FAILED, "the domain does not run"), f);
-        r = make_layers(disks, n, f);
-        if (r == 0)
-                set_disks(d, disks, n);
-        return leave(r, f);
-}
-
-/* What was written to the top is found in the file below it afterwards. */
-static void merge(const FakeDomain *d, const DomainDisk *base_disks, size_t n)
-{
-        for (size_t i = 0; i < n && i < d->paths->len; i++)
-                if (!g_str_equal(d->paths->pdata[i], base_disks[i].path))
-                        fake_append(d->paths->pdata[i], base_disks[i].path);
-}
-
-int hypervisor_merge_disks(G_GNUC_UNUSED Hypervisor *h, const char *id,
-                           const DomainDisk *base_disks, size_t n, Fault *f)
-{
-        FakeDomain *d;
-        int r = enter_domain("hypervisor_merge_disks", id, &d, f);
-
-        if (r < 0)
-                return r;
-        if (d->state != DOMAIN_RUNNING && d->state != DOMAIN_PAUSED)
-                return leave(fault_set(f, FAULT_HYPERVISOR_FAILED, "the domain does not run"), f);
-        merge(d, base_disks, n);
-        set_disks(d, base_disks, n);
-        return leave(0, f);
+        return fake_leave(0, f);
 }
 
 int hypervisor_list_own_domains(G_GNUC_UNUSED Hypervisor *h, GArray **ret_entries, Fault *f)
 {
         GHashTableIter i;
         gpointer value;
-        int r = enter("hypervisor_list_own_domains", f);
+        int r = fake_enter("hypervisor_list_own_domains", f);
 
         if (r < 0)
                 return r;
@@ -385,10 +342,11 @@ int hypervisor_list_own_domains(G_GNUC_UNUSED Hypervisor *h, GArray **ret_entrie
         g_hash_table_iter_init(&i, fake_domains());
         while (g_hash_table_iter_next(&i, NULL, &value)) {
                 const FakeDomain *d = value;
-                DomainEntry entry = {.state = d->state};
+                DomainEntry entry = {.state =
+                                             d->state == DOMAIN_LOADING ? DOMAIN_PAUSED : d->state};
 
                 (void) g_strlcpy(entry.id, d->id, sizeof entry.id);
                 g_array_append_val(*ret_entries, entry);
         }
-        return leave(0, f);
+        return fake_leave(0, f);
 }

@@ -87,12 +87,53 @@ int image_import(int fd, const char *path, ImageFormat format, ImageInfo *ret, F
         return r;
 }
 
+/* -- layers ----------------------------------------------------------------------------------- */
+
+#define HEADER "overlay of "
+
+/* A backing file in the same directory is named by its file name alone. */
+char *fake_header(const char *path, const char *backing, const char *format)
+{
+        g_autofree char *directory = g_path_get_dirname(path), *file = NULL;
+        g_autofree char *backing_directory = g_path_get_dirname(backing);
+
+        file = g_str_equal(directory, backing_directory) ? g_path_get_basename(backing)
+                                                         : g_strdup(backing);
+        return g_strdup_printf(HEADER "%s (%s)\n", file, format);
+}
+
+/* What was written to it, after its header, if it has one. */
+static char *read_body(const char *path)
+{
+        g_autofree char *text = NULL;
+        const char *end;
+
+        if (file_read(path, 64 << 20, &text, NULL, NULL) < 0)
+                return NULL;
+        end = g_str_has_prefix(text, HEADER) ? strchr(text, '\n') : NULL;
+        return g_strdup(end ? end + 1 : text);
+}
+
+char *fake_host_backing(const char *path)
+{
+        g_autofree char *text = NULL, *directory = g_path_get_dirname(path);
+        char *end;
+
+        if (file_read(path, 64 << 20, &text, NULL, NULL) < 0 || !g_str_has_prefix(text, HEADER))
+                return NULL;
+        end = strstr(text, " (");
+        g_assert(end);
+        *end = '\0';
+        return g_path_is_absolute(text + strlen(HEADER))
+                       ? g_strdup(text + strlen(HEADER))
+                       : g_build_filename(directory, text + strlen(HEADER), NULL);
+}
+
 int image_create_overlay(const char *path, const char *backing_path, ImageFormat backing_format,
                          G_GNUC_UNUSED uint64_t virtual_size_bytes, G_GNUC_UNUSED uid_t uid,
                          G_GNUC_UNUSED gid_t gid, Fault *f)
 {
-        g_autofree char *text =
-                g_strdup_printf("overlay of %s (%s)\n", backing_path, formats[backing_format]);
+        g_autofree char *text = fake_header(path, backing_path, formats[backing_format]);
         autofd fd = -1;
         int r = fake_call("image_create_overlay", f);
 
@@ -109,11 +150,10 @@ int image_create_overlay(const char *path, const char *backing_path, ImageFormat
 void fake_append(const char *from, const char *to)
 {
         autofd fd = open(to, O_WRONLY | O_APPEND | O_CLOEXEC);
-        g_autofree char *text = NULL;
-        size_t size;
+        g_autofree char *body = read_body(from);
 
-        if (fd >= 0 && file_read(from, 1 << 20, &text, &size, NULL) == 0)
-                (void) write_all(fd, text, size);
+        if (fd >= 0 && body)
+                (void) write_all(fd, body, strlen(body));
 }
 
 int image_commit(const char *path, const char *backing_path, Fault *f)
@@ -126,6 +166,81 @@ int image_commit(const char *path, const char *backing_path, Fault *f)
                 fake_append(path, backing_path);
         return r;
 }
+
+/* What was written to it and all below it, down to `base` (NULL: all), the oldest first. */
+static int read_chain(const char *path, const char *base, GString *text, Fault *f)
+{
+        g_autofree char *at = g_strdup(path);
+
+        while (at && g_strcmp0(at, base) != 0) {
+                g_autofree char *body = read_body(at);
+                char *below = fake_host_backing(at);
+
+                if (!body) {
+                        g_free(below);
+                        return fault_set(f, FAULT_IO, "cannot read %s", at);
+                }
+                (void) g_string_prepend(text, body);
+                g_free(at);
+                at = below;
+        }
+        return at || !base ? 0
+                           : fault_set(f, FAULT_INTERNAL, "%s does not stand on %s", path, base);
+}
+
+int fake_flatten(const char *path, const char *base, Fault *f)
+{
+        g_autoptr(GString) text = g_string_new(NULL);
+        g_autofree char *backing = fake_host_backing(path), *header = NULL;
+        int r;
+
+        if (g_strcmp0(backing, base) == 0)
+                return 0;
+        r = read_chain(path, base, text, f);
+        if (r < 0)
+                return r;
+        header = fake_header(path, base, "qcow2");
+        (void) g_string_prepend(text, header);
+        return g_file_set_contents_full(path, text->str, (gssize) text->len,
+                                        G_FILE_SET_CONTENTS_CONSISTENT, 0600, NULL)
+                       ? 0
+                       : fault_set(f, FAULT_IO, "cannot write %s", path);
+}
+
+int image_flatten(const char *path, const char *base_path, G_GNUC_UNUSED ImageFormat base_format,
+                  Fault *f)
+{
+        int r = fake_call("image_flatten", f);
+
+        if (r == 0)
+                r = fake_flatten(path, base_path, f);
+        return r < 0 ? r : fake_call("the end of a flatten", f);
+}
+
+int image_copy(const char *path, const char *copy_path, ImageInfo *ret, Fault *f)
+{
+        g_autoptr(GString) text = g_string_new("QFI\xfb");
+        g_autoptr(GString) content = g_string_new(NULL);
+        autofd fd = -1;
+        int r = fake_call("image_copy", f);
+
+        if (r == 0)
+                r = read_chain(path, NULL, content, f);
+        if (r < 0)
+                return r;
+        (void) g_string_append_len(text, content->str, (gssize) content->len);
+        fd = open(copy_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0440);
+        if (fd < 0)
+                return fault_set_errno(f, FAULT_IO, errno, "cannot create %s", copy_path);
+        r = write_all(fd, text->str, text->len);
+        if (r == 0)
+                r = image_inspect(fd, IMAGE_QCOW2, true, ret, f);
+        if (r < 0)
+                (void) unlink(copy_path);
+        return r;
+}
+
+/* -- other files ------------------------------------------------------------------------------ */
 
 int file_import(int fd, const char *path, uint64_t max, mode_t mode, G_GNUC_UNUSED uid_t uid,
                 G_GNUC_UNUSED gid_t gid, char ret_sha256[static SHA256_HEX_SIZE], Fault *f)

@@ -14,6 +14,8 @@
 typedef struct Process {
         char *id;
         int64_t pid;
+        char *domain; /* that it runs in, since that boot */
+        uint64_t boot;
         GuestTask *task;
         bool is_lost;
         GuestExit exit;
@@ -26,6 +28,7 @@ static void process_free(gpointer data)
         Process *p = data;
 
         g_free(p->id);
+        g_free(p->domain);
         for (GuestStream stream = 0; stream < _GUEST_STREAM_MAX; stream++)
                 if (p->output[stream])
                         g_bytes_unref(p->output[stream]);
@@ -41,13 +44,29 @@ static GPtrArray *processes(void)
         return fake.processes;
 }
 
+/* Its guest runs, stands still, or has its memory in a file. */
+static bool is_alive(const Process *p)
+{
+        const FakeDomain *d;
+        bool alive;
+
+        if (!p->domain)
+                return false;
+        fake_lock();
+        d = fake_domain_find(p->domain);
+        alive = d && d->guest.boot == p->boot &&
+                (fake_is_on(d) || (d->saved && g_file_test(d->saved, G_FILE_TEST_EXISTS)));
+        fake_unlock();
+        return alive;
+}
+
 static Process *process_find(int64_t pid)
 {
         for (guint i = 0; i < processes()->len; i++) {
                 Process *p = processes()->pdata[i];
 
                 if (p->pid == pid)
-                        return p;
+                        return is_alive(p) ? p : NULL;
         }
         return NULL;
 }
@@ -137,9 +156,11 @@ static void exec_end(GuestTask *task, Process *p, int r, const Fault *f)
         void *userdata = task->userdata;
         GuestExit exit = p ? p->exit : (GuestExit){0};
 
-        if (p)
-                p->task = NULL;
-        if (p && (p->has_ended || p->is_lost || !fake.keeps_processes))
+        for (guint i = 0; i < processes()->len; i++)
+                if (((Process *) processes()->pdata[i])->task == task)
+                        ((Process *) processes()->pdata[i])->task = NULL;
+        /* Whoever is not waited for any more runs on; what ended stays until somebody has asked. */
+        if (p && !(f && f->code == FAULT_CANCELLED))
                 (void) g_ptr_array_remove(processes(), p);
         fake_task_free(task);
         handlers.done(&exit, r, f, userdata);
@@ -213,6 +234,7 @@ static int exec_task(sd_event *event, Agent *agent, const GuestExecSpec *spec,
 int guest_exec(sd_event *event, Agent *agent, const GuestExecSpec *spec,
                const GuestExecHandlers *handlers, void *userdata, GuestTask **ret, Fault *f)
 {
+        const FakeDomain *d = fake_domain_of_agent(agent);
         Process *p;
         int r = exec_task(event, agent, spec, handlers, exec_begin, userdata, ret, f);
 
@@ -222,6 +244,10 @@ int guest_exec(sd_event *event, Agent *agent, const GuestExecSpec *spec,
         p->id = g_strdup(spec->id);
         p->pid = (*ret)->pid = ++last_pid;
         p->task = *ret;
+        if (d) {
+                p->domain = g_strdup(d->id);
+                p->boot = d->guest.boot;
+        }
         if (process_run(p, spec))
                 g_ptr_array_add(processes(), p);
         else
@@ -251,7 +277,7 @@ static void kill_finish(GuestTask *task, int r, const Fault *f)
         for (guint i = 0; r == 0 && i < processes()->len; i++) {
                 Process *p = processes()->pdata[i];
 
-                if (g_str_equal(p->id, task->id))
+                if (is_alive(p) && g_str_equal(p->id, task->id))
                         process_end(p, -1, task->signal);
         }
         fake_task_free(task);
@@ -278,9 +304,7 @@ void guest_task_cancel(GuestTask *task)
         if (!task)
                 return;
         p = task->pid ? process_find(task->pid) : NULL;
-        if (p && fake.keeps_processes)
-                p->task = NULL;
-        else if (p)
+        if (p)
                 (void) g_ptr_array_remove(processes(), p);
         fake_task_free(task);
 }
@@ -290,18 +314,14 @@ unsigned fake_host_processes(void)
         unsigned n = 0;
 
         for (guint i = 0; i < processes()->len; i++)
-                n += !((Process *) processes()->pdata[i])->has_ended;
+                n += is_alive(processes()->pdata[i]) &&
+                     !((Process *) processes()->pdata[i])->has_ended;
         return n;
-}
-
-void fake_host_keep_processes(bool are_kept)
-{
-        fake.keeps_processes = are_kept;
 }
 
 /* -- a daemon that is killed ------------------------------------------------------------------ */
 
-#define PROCESS_TYPE "(sxbbbiiayay)"
+#define PROCESS_TYPE "(sxstbbbiiayay)"
 
 static GVariant *output_of(const Process *p, GuestStream stream)
 {
@@ -320,9 +340,9 @@ GVariant *fake_processes_save(void)
         for (guint i = 0; i < processes()->len; i++) {
                 const Process *p = processes()->pdata[i];
 
-                g_variant_builder_add(&list, "(sxbbbii@ay@ay)", p->id ? p->id : "", p->pid,
-                                      p->is_lost, p->has_ended, p->exit.timed_out,
-                                      p->exit.exit_status, p->exit.signal,
+                g_variant_builder_add(&list, "(sxstbbbii@ay@ay)", p->id ? p->id : "", p->pid,
+                                      p->domain ? p->domain : "", p->boot, p->is_lost, p->has_ended,
+                                      p->exit.timed_out, p->exit.exit_status, p->exit.signal,
                                       output_of(p, GUEST_STDOUT), output_of(p, GUEST_STDERR));
         }
         return g_variant_builder_end(&list);
@@ -336,9 +356,9 @@ void fake_processes_load(GVariant *saved)
         Process next = {0};
 
         g_variant_iter_init(&iter, saved);
-        while (g_variant_iter_next(&iter, "(sxbbbii@ay@ay)", &next.id, &next.pid, &is_lost,
-                                   &has_ended, &timed_out, &next.exit.exit_status,
-                                   &next.exit.signal, &out, &err)) {
+        while (g_variant_iter_next(&iter, "(sxstbbbii@ay@ay)", &next.id, &next.pid, &next.domain,
+                                   &next.boot, &is_lost, &has_ended, &timed_out,
+                                   &next.exit.exit_status, &next.exit.signal, &out, &err)) {
                 next.is_lost = is_lost;
                 next.has_ended = has_ended;
                 next.exit.timed_out = timed_out;

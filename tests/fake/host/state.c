@@ -6,6 +6,10 @@ FakeHost fake = {
         .power_button_works = true,
         .agents_answer = true,
         .freeze_works = true,
+        .identity_works = true,
+        .firewall_works = true,
+        .guests_let_go = true,
+        .guests_have_addresses = true,
         .disk_free = UINT64_C(100) << 30,
 };
 
@@ -29,7 +33,10 @@ static void domain_free(gpointer data)
         g_free(d->socket);
         g_ptr_array_unref(d->targets);
         g_ptr_array_unref(d->paths);
+        g_ptr_array_unref(d->nics);
         g_hash_table_unref(d->files);
+        fake_guest_clear(&d->guest);
+        g_free(d->saved);
         g_free(d);
 }
 
@@ -58,6 +65,7 @@ FakeDomain *fake_domain_add(const char *id)
         d->state = DOMAIN_SHUT_OFF;
         d->targets = g_ptr_array_new_with_free_func(g_free);
         d->paths = g_ptr_array_new_with_free_func(g_free);
+        d->nics = g_ptr_array_new_with_free_func(fake_nic_free);
         d->files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_bytes);
         d->agent_answers = true;
         (void) g_hash_table_insert(fake_domains(), d->id, d);
@@ -74,13 +82,25 @@ void fake_push_news(FakeNews news)
         }
 }
 
+bool fake_is_on(const FakeDomain *d)
+{
+        return d->state == DOMAIN_RUNNING || d->state == DOMAIN_PAUSED;
+}
+
 void fake_set_state(FakeDomain *d, DomainState state)
 {
         if (d->state == state)
                 return;
         d->state = state;
-        d->is_frozen = false;
-        fake_push_news((FakeNews){.id = g_strdup(d->id), .state = state});
+        if (!fake_is_on(d)) {
+                d->is_frozen = false;
+                fake_unplug_all(d);
+                d->ended_jobs++;
+                g_cond_broadcast(&fake.released);
+        }
+        /* Only hypervisor_domain_state() tells that one loads. */
+        fake_push_news((FakeNews){.id = g_strdup(d->id),
+                                  .state = state == DOMAIN_LOADING ? DOMAIN_PAUSED : state});
         if (state == DOMAIN_ABSENT)
                 (void) g_hash_table_remove(fake_domains(), d->id);
 }
@@ -88,13 +108,19 @@ void fake_set_state(FakeDomain *d, DomainState state)
 int fake_count(const char *what, Fault *f)
 {
         fake.calls++;
+        if (!fake.leak)
+                fake.leak = fake_leak();
+        if (fake.trace)
+                g_string_append_printf(fake.trace, "%s\n", what);
         if (fake.calls == fake.die_at)
                 fake_die();
         if (fake.stops)
                 fake_stop();
-        if (fake.calls == fake.fail_at)
+        if (fake.calls == fake.fail_at || g_strcmp0(what, fake.fail_what) == 0) {
+                fake.fail_what = NULL;
                 return fault_set(f, fake.fail_code, "fake failure of %s, call %u", what,
                                  fake.calls);
+        }
         return 0;
 }
 

@@ -12,6 +12,9 @@ struct GuestTask {
         void (*finish)(GuestTask *task, int r, const Fault *f);
         void *userdata;
         char *id, *path; /* of the command, of the file */
+        bool waits;      /* for its guest, which is paused */
+        FakeIdentity given;
+        bool sets_clock;
         int64_t pid;
         uint64_t offset, max;
         uint64_t output_max;

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+
+/* What can be asked: one row each. */
+
+#include "core/approval-private.h"
+
+#include "base/cleanup.h"
+#include "core/network.h"
+
+/* -- a question -------------------------------------------------------------------------------- */
+
+static int build_question(Manager *m, const Sandbox *s, const ApprovalSpec *spec,
+                          ApprovalContent *ret, char **ret_owned, Fault *f)
+{
+        size_t n = spec->alternatives ? g_strv_length((char **) spec->alternatives) : 0;
+
+        (void) m;
+        (void) s;
+        (void) ret_owned;
+        if (spec->profile)
+                return fault_set(f, FAULT_INVALID_ARGUMENT, "a question has no profile");
+        if (n > APPROVAL_ALTERNATIVES_MAX)
+                return fault_set(f, FAULT_INVALID_ARGUMENT,
+                                 "a question has at most %d alternatives",
+                                 APPROVAL_ALTERNATIVES_MAX);
+        for (size_t i = 0; i < n; i++)
+                ret->alternatives[i] = spec->alternatives[i];
+        return 0;
+}
+
+/* Its words and its alternatives are what whoever answers may put right. */
+static int check_question_edit(Manager *m, const ApprovalContent *asked,
+                               const ApprovalContent *edited, Fault *f)
+{
+        (void) m;
+        (void) asked;
+        (void) edited;
+        (void) f;
+        return 0;
+}
+
+/* -- a wider network ----------------------------------------------------------------------------
+ */
+
+static Sandbox *find_sandbox(const Manager *m, const ApprovalContent *c)
+{
+        return g_hash_table_lookup(m->objects[OBJECT_SANDBOX], c->sandbox);
+}
+
+static int build_network(Manager *m, const Sandbox *s, const ApprovalSpec *spec,
+                         ApprovalContent *ret, char **ret_owned, Fault *f)
+{
+        const Profile *p = NULL;
+
+        if (!s)
+                return fault_set(f, FAULT_INVALID_ARGUMENT,
+                                 "a network is asked for for a sandbox: name one");
+        if (!spec->profile)
+                return fault_set(f, FAULT_INVALID_ARGUMENT,
+                                 "the profile is missing; 'fluidctl network' shows them");
+        if (spec->alternatives && spec->alternatives[0])
+                return fault_set(f, FAULT_INVALID_ARGUMENT,
+                                 "a network is approved or denied: it has no alternatives");
+        p = profiles_find(manager_profiles(m), spec->profile);
+        if (!p)
+                return fault_set(f, FAULT_INVALID_ARGUMENT,
+                                 "there is no network profile '%.60s' that could be asked for; "
+                                 "'fluidctl network' shows them",
+                                 spec->profile);
+        if (g_str_equal(s->row->network, spec->profile))
+                return fault_set(f, FAULT_WRONG_STATE, "sandbox '%s' has network '%s' already",
+                                 s->row->name, spec->profile);
+        ret->profile = spec->profile;
+        ret->rules = *ret_owned = profile_format(p);
+        return 0;
+}
+
+static int check_network(Manager *m, const ApprovalContent *c, Fault *f)
+{
+        const Profile *p = profiles_find(manager_profiles(m), c->profile);
+        g_autofree char *rules = p ? profile_format(p) : NULL;
+
+        if (!find_sandbox(m, c))
+                return fault_set(f, FAULT_CONTENT_CHANGED, "the sandbox is gone");
+        if (!p)
+                return fault_set(f, FAULT_CONTENT_CHANGED,
+                                 "there is no network profile '%s' any more", c->profile);
+        if (!g_str_equal(rules, c->rules))
+                return fault_set(f, FAULT_CONTENT_CHANGED,
+                                 "network profile '%s' has other rules than those that were asked "
+                                 "for: ask anew",
+                                 c->profile);
+        return 0;
+}
+
+/* Another profile, as it is: what was asked for stays what the requester said. */
+static int check_network_edit(Manager *m, const ApprovalContent *asked,
+                              const ApprovalContent *edited, Fault *f)
+{
+        if (!g_str_equal(asked->summary, edited->summary) ||
+            !g_str_equal(asked->text, edited->text))
+                return fault_set(f, FAULT_INVALID_ARGUMENT,
+                                 "only profile and rules of the content can be changed");
+        return check_network(m, edited, f);
+}
+
+static int apply_network(Manager *m, const Approval *a, Caller *caller, OperationDone done,
+                         void *userdata, Fault *f)
+{
+        return network_set_approved(find_sandbox(m, &a->content), caller, a->content.profile,
+                                    a->row->id.text, done, userdata, f);
+}
+
+/* The row of the sandbox says what its network is, and is made true by its own recovery. */
+static ApprovalEffect probe_network(Manager *m, const ApprovalContent *c)
+{
+        const Sandbox *s = find_sandbox(m, c);
+
+        return s && g_str_equal(s->row->network, c->profile) ? EFFECT_DONE : EFFECT_NONE;
+}
+
+/* -- the table ----------------------------------------------------------------------------------
+ */
+
+static const ApprovalAction actions[] = {
+        {.name = "question", .build = build_question, .check_edit = check_question_edit},
+        {.name = "network",
+         .build = build_network,
+         .check_edit = check_network_edit,
+         .check = check_network,
+         .apply = apply_network,
+         .probe = probe_network},
+};
+
+const ApprovalAction *approval_action(const char *name)
+{
+        for (size_t i = 0; i < G_N_ELEMENTS(actions); i++)
+                if (g_str_equal(actions[i].name, name))
+                        return &actions[i];
+        return NULL;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What the files of approvals know of each other. */
+
+#include "core/internal.h"
+
+/* What came of something that was begun. */
+typedef enum ApprovalEffect { EFFECT_NONE, EFFECT_DONE, EFFECT_UNKNOWN } ApprovalEffect;
+
+/* One kind of what can be asked: a row of the table in core/approval-action.c, beside the form of
+ * its content in core/approval-content.c. */
+typedef struct ApprovalAction {
+        const char *name;
+        /* Fills in the members that only this action has; `ret_owned` is freed after they were
+         * used. `s` may be NULL. */
+        int (*build)(Manager *m, const Sandbox *s, const ApprovalSpec *spec, ApprovalContent *ret,
+                     char **ret_owned, Fault *f);
+        /* Whether one may be approved where the other was asked for; those members that all have,
+         * but for summary and text, are the same. */
+        int (*check_edit)(Manager *m, const ApprovalContent *asked, const ApprovalContent *edited,
+                          Fault *f);
+        /* FAULT_CONTENT_CHANGED where it would not do any more what the content says; or NULL. */
+        int (*check)(Manager *m, const ApprovalContent *c, Fault *f);
+        /* Does it, for the caller; NULL: the answer is all. */
+        int (*apply)(Manager *m, const Approval *a, Caller *caller, OperationDone done,
+                     void *userdata, Fault *f);
+        /* Whether an apply that has ended, or was cut off, was done. */
+        ApprovalEffect (*probe)(Manager *m, const ApprovalContent *c);
+} ApprovalAction;
+
+/* NULL where there is none. */
+const ApprovalAction *approval_action(const char *name);
+
+struct Approval {
+        Manager *manager;
+        ApprovalRow *row;
+        ApprovalContent content; /* of row->content */
+        const ApprovalAction *action;
+        WaitList waiters;
+        /* While it is applied: */
+        AuditEntry *entry;
+        OperationDone done;
+        void *userdata;
+};
+
+char *approval_bus_path(const Approval *a);
+bool approval_is(const Approval *a, const char *state);
+/* It was approved, and can still be applied. */
+bool approval_is_usable(const Approval *a);
+Sandbox *approval_sandbox(const Approval *a);
+
+/* A row that is to become its own. */
+void approval_set(char **member, const char *text);
+void approval_end_row(ApprovalRow *row, const char *state, const char *reason);
+
+/* One transaction: the "begin" row of that kind, the row, which it takes on success, the sandbox's,
+ * and unless `ret_entry` is given the "done" row. Then everybody is told. Takes `detail`. */
+int approval_record(Approval *a, ApprovalRow **next, Caller *caller, const char *kind, Json *detail,
+                    AuditEntry **ret_entry, Fault *f);
+/* The same where `entry`, which it takes, ends with r and f. The row is taken in any case: it is
+ * what is true, and is found out again at the next start where it could not be written. */
+void approval_record_end(Approval *a, ApprovalRow *next, AuditEntry *entry, int r, const Fault *f);
+
+/* -- core/approval-timer.c: expiry and retention ----------------------------------------------- */
+
+/* Ends what is due, forgets what was kept long enough, and sets the timer for the next. */
+void approval_tend(Manager *m);
+/* FAULT_APPROVAL_EXPIRED where its time is over, though the timer was not there yet. */
+int approval_check_time(const Approval *a, Fault *f);
+
+/* -- core/approval-notify.c -------------------------------------------------------------------- */
+
+void approval_notify(Approval *a);
+
+/* -- core/approval-apply.c --------------------------------------------------------------------- */
+
+/* What an earlier process was applying. */
+void approval_resolve(Approval *a);

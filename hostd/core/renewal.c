@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+
+/* What has to be done in a guest that went on from a memory image before it is ready: its clock is
+ * that of then, and a copy has the identity and the random numbers of what it is a copy of. */
+
+#include "core/internal.h"
+
+#include "base/log.h"
+#include "host/ssh-key.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+/* However that went. */
+static void has_rested(int r, const Fault *f, void *userdata)
+{
+        Sandbox *s = userdata;
+
+        (void) r;
+        (void) f;
+        s->renewal_task = NULL;
+        if (!s->manager->is_closing && s->state != SANDBOX_DESTROYING)
+                sandbox_become_ready(s);
+}
+
+/* The first program that a guest starts takes it long, above all when it is emulated: one that
+ * waits in a pool has done that before it is handed out. */
+static bool begin_rest(Sandbox *s)
+{
+        return g_str_equal(s->row->purpose, PURPOSE_POOL) &&
+               guest_settle(s->manager->event, s->agent, 0, has_rested, s, &s->renewal_task,
+                            NULL) >= 0;
+}
+
+/* Only then it gets a network, and DHCP the right name. */
+static void is_renewed(Sandbox *s)
+{
+        s->renewal = RENEW_NOTHING;
+        if (begin_rest(s))
+                return;
+        if (!network_begin(s))
+                sandbox_become_ready(s);
+}
+
+static void renewed(int r, const Fault *f, void *userdata)
+{
+        Sandbox *s = userdata;
+
+        s->renewal_task = NULL;
+        if (s->manager->is_closing || s->state == SANDBOX_DESTROYING)
+                return;
+        sandbox_time(s, TIMING_IDENTITY);
+        if (r >= 0) {
+                is_renewed(s);
+        } else if (f->code == FAULT_AGENT_UNAVAILABLE || f->code == FAULT_CANCELLED) {
+                log_info("the guest agent of sandbox '%s' went away meanwhile: %s", s->row->name,
+                         f->message);
+        } else if (s->renewal == RENEW_CLOCK) {
+                /* Nothing that what is in its memory should be lost for. */
+                log_warning("the clock of sandbox '%s' is not right: %s", s->row->name, f->message);
+                is_renewed(s);
+        } else {
+                sandbox_fail_boot(s, f);
+        }
+}
+
+/* Random, so that no two guests ever have the same. */
+static char *new_machine_id(void)
+{
+        Id parts[3] = {id_new(), id_new(), id_new()};
+
+        return g_strdup_printf("%s%s%.8s", parts[0].text, parts[1].text, parts[2].text);
+}
+
+static int renew_identity(Sandbox *s, bool is_copy, Fault *f)
+{
+        g_autofree char *hostname = guest_hostname_from_name(s->row->name);
+        g_autofree char *machine_id = new_machine_id();
+        g_autofree char *public_key = NULL;
+        char *private_key = NULL;
+        uint8_t seed[GUEST_SEED_MAX];
+        GuestIdentity identity = {.sets_clock = true};
+        int r = 0;
+
+        if (is_copy)
+                r = ssh_key_new(hostname, &private_key, &public_key, f);
+        if (r < 0)
+                return r;
+        while (getrandom(seed, sizeof seed, 0) != (ssize_t) sizeof seed)
+                continue;
+        identity.seed = seed;
+        identity.seed_size = sizeof seed;
+        if (is_copy) {
+                identity.hostname = hostname;
+                identity.machine_id = machine_id;
+                identity.ssh_host_key = private_key;
+                identity.ssh_host_key_public = public_key;
+        }
+        r = guest_renew_identity(s->manager->event, s->agent, &identity, renewed, s,
+                                 &s->renewal_task, f);
+        (void) ssh_key_wipe(private_key);
+        explicit_bzero(seed, sizeof seed);
+        return r;
+}
+
+/* Does what is due before the guest is ready; true where that goes on. */
+bool sandbox_begin_renewal(Sandbox *s)
+{
+        g_autofree char *hostname = guest_hostname_from_name(s->row->name);
+        Fault f = {0};
+        int r = 0;
+
+        if (s->renewal_task)
+                return true;
+        switch (s->renewal) {
+        case RENEW_NOTHING:
+                return false;
+        case RENEW_CLOCK:
+        case RENEW_IDENTITY:
+                r = renew_identity(s, s->renewal == RENEW_IDENTITY, &f);
+                break;
+        case RENEW_HOSTNAME:
+                r = guest_set_hostname(s->manager->event, s->agent, hostname, renewed, s,
+                                       &s->renewal_task, &f);
+                break;
+        }
+        if (r < 0 && s->renewal == RENEW_CLOCK)
+                return false;
+        if (r < 0)
+                sandbox_fail_boot(s, &f);
+        return true;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+#include "diff/playbook-export.h"
+
+#include "base/cleanup.h"
+#include "diff/pax.h"
+#include "diff/playbook-document.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CHUNK 131072
+
+typedef struct Export {
+        const Tree *trees[2]; /* old, new */
+        Output *output;
+} Export;
+
+static int open_file(const Export *export, bool of_new, const char *path, bool follow,
+                     Content **ret, Fault *f)
+{
+        Filesystem *fs = NULL;
+        LookupFile file;
+
+        int r = tree_find(export->trees[of_new], path, follow, &fs, &file, f);
+        if (r < 0)
+                return r;
+        if (file.attributes.kind != KIND_FILE)
+                return fault_set(f, FAULT_DIFF_FAILED, "'%s' is not a regular file", path);
+        return lookup_open(fs, &file, ret, f);
+}
+
+static int read_file(void *data, bool of_new, const char *path, size_t max, char **ret,
+                     size_t *ret_size, Fault *f)
+{
+        g_autoptr(Content) content = NULL;
+
+        int r = open_file(data, of_new, path, true, &content, f);
+        if (r < 0)
+                return r;
+        if (content_size(content) > max)
+                return fault_set(f, FAULT_DIFF_FAILED, "'%s' is too large to be read", path);
+        return content_load(content, ret, ret_size, f);
+}
+
+static int copy_file(void *data, const char *path, PlaybookTake take, void *take_data, Fault *f)
+{
+        g_autoptr(Content) content = NULL;
+        g_autofree uint8_t *buffer = g_malloc(CHUNK);
+
+        int r = open_file(data, true, path, false, &content, f);
+        if (r < 0)
+                return r;
+        uint64_t size = content_size(content);
+        for (uint64_t at = 0; r == 0 && at < size;) {
+                size_t n = (size_t) MIN(size - at, CHUNK);
+
+                r = content_read(content, at, buffer, n, f);
+                if (r == 0)
+                        r = take(take_data, buffer, n, f);
+                at += n;
+        }
+        return r;
+}
+
+static int begin(void *data, const char *name, uint64_t size, Fault *f)
+{
+        const Export *export = data;
+        const Attributes attributes = {.kind = KIND_FILE, .mode = 0644, .size = size};
+        const PaxMember member = {
+                .name = name,
+                .name_size = strlen(name),
+                .attributes = &attributes,
+        };
+
+        int r = output_reserve(export->output, size, f);
+        return r < 0 ? r : pax_write_header(export->output, &member, f);
+}
+
+static int put(void *data, const void *bytes, size_t size, Fault *f)
+{
+        const Export *export = data;
+
+        return output_write(export->output, bytes, size, f);
+}
+
+static int end(void *data, Fault *f)
+{
+        const Export *export = data;
+
+        return pax_write_padding(export->output, f);
+}
+
+static int read_document(int fd, char **ret, size_t *ret_size, Fault *f)
+{
+        g_autoptr(GByteArray) bytes = g_byte_array_new();
+        uint8_t buffer[65536];
+        ssize_t n;
+
+        while ((n = pread(fd, buffer, sizeof(buffer), bytes->len)) != 0) {
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return fault_set_errno(f, FAULT_IO, errno, "cannot read the document");
+                if (bytes->len + (size_t) n > PLAYBOOK_DOCUMENT_MAX)
+                        return fault_set(f, FAULT_LIMITS_EXCEEDED,
+                                         "the diff is too large for a playbook");
+                g_byte_array_append(bytes, buffer, (guint) n);
+        }
+        *ret_size = bytes->len;
+        *ret = (char *) g_byte_array_free(TAKE_PTR(bytes), FALSE);
+        return 0;
+}
+
+int playbook_export(const Tree *old, const Tree *new, int document_fd,
+                    const PlaybookOptions *options, Output *output, Fault *f)
+{
+        Export export = {{old, new}, output};
+        const PlaybookSource source = {&export, read_file, copy_file};
+        const PlaybookSink sink = {&export, begin, put, end};
+        g_autofree char *document = NULL;
+        size_t size;
+
+        int r = read_document(document_fd, &document, &size, f);
+        if (r == 0)
+                r = playbook_write(document, size, &source, options, &sink, f);
+        if (r == 0)
+                r = pax_write_end(output, f);
+        return r < 0 ? r : output_end(output, f);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* A playbook of a guest's two points, as a pax archive. */
+
+#include "diff/output.h"
+#include "diff/playbook.h"
+#include "diff/tree.h"
+
+/* The document is all that can be read from `document_fd`. Fails as playbook_write(), and with
+ * LIMITS_EXCEEDED and IO for the archive. */
+int playbook_export(const Tree *old, const Tree *new, int document_fd,
+                    const PlaybookOptions *options, Output *output, Fault *f);

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/net/attacks.h"
+
+#include "tests/net/frame.h"
+
+#define SEND(...) \
+        &(const AttackFrame) \
+        { \
+                __VA_ARGS__ \
+        }
+
+/* The group addresses that a bridge keeps for itself, and others. */
+#define STP     "01:80:c2:00:00:00"
+#define PAUSE   "01:80:c2:00:00:01"
+#define SLOW    "01:80:c2:00:00:02"
+#define EAPOL   "01:80:c2:00:00:03"
+#define LLDP    "01:80:c2:00:00:0e"
+#define CISCO   "01:00:0c:cc:cc:cc"
+#define PVST    "01:00:0c:cc:cc:cd"
+#define MDNS    "01:00:5e:00:00:fb"
+#define LLMNR   "01:00:5e:00:00:fc"
+#define SSDP    "01:00:5e:7f:ff:fa"
+#define ALL     "01:00:5e:00:00:01"
+#define ROUTERS "01:00:5e:00:00:16"
+#define NODES6  "33:33:00:00:00:01"
+#define ROUTER6 "33:33:00:00:00:02"
+#define MLD6    "33:33:00:00:00:16"
+#define DHCP6   "33:33:00:01:00:02"
+
+#define IP(a, b, c, d) ((uint32_t) (a) << 24 | (b) << 16 | (c) << 8 | (d))
+
+#define NS "8700000000000000fe80000000000000000000fffe0000010101020000000002"
+#define NA "8800000060000000fe80000000000000000000fffe0000010201020000000002"
+#define RA "860000004000070800000000000000000101020000000002"
+#define RS "85000000000000000101020000000002"
+#define MR \
+        "3a000502000001008f00000000000001040000" \
+        "00ff020000000000000000000000000002"
+#define TCP_SYN \
+        "9c4000160000000000000000500204000000" \
+        "0000"
+
+const Attack attacks[] = {
+        /* Another's MAC or address. */
+        {"a MAC of nobody", ATTACK_FORGED, NULL, SEND(.from = WHO_STRANGER)},
+        {"the peer's MAC", ATTACK_FORGED, NULL, SEND(.from = WHO_PEER)},
+        {"the peer's MAC and address", ATTACK_FORGED, NULL,
+         SEND(.from = WHO_PEER, .source = WHO_PEER)},
+        {"the gateway's MAC", ATTACK_FORGED, NULL, SEND(.from = WHO_GATEWAY)},
+        {"a broadcast MAC as source", ATTACK_FORGED, "the bridge takes no frame from a group MAC",
+         SEND(.from = WHO_BROADCAST)},
+        {"the peer's address", ATTACK_FORGED, NULL, SEND(.source = WHO_PEER)},
+        {"the gateway's address", ATTACK_FORGED, NULL, SEND(.source = WHO_GATEWAY)},
+        {"an address of nobody in the range", ATTACK_FORGED, NULL, SEND(.source = WHO_STRANGER)},
+        {"an address of the LAN", ATTACK_FORGED, NULL, SEND(.source = WHO_LAN)},
+        {"the host's other address", ATTACK_FORGED, NULL, SEND(.source = WHO_HOST)},
+        {"an address of the internet", ATTACK_FORGED, NULL,
+         SEND(.source_address = IP(9, 9, 9, 9), .port = 53)},
+        {"127.0.0.1 as source", ATTACK_FORGED, NULL, SEND(.source_address = IP(127, 0, 0, 1))},
+        {"0.0.0.0 as source", ATTACK_FORGED, NULL, SEND(.source = WHO_NOBODY)},
+        {"255.255.255.255 as source", ATTACK_FORGED, NULL, SEND(.source = WHO_BROADCAST)},
+        {"a group address as source", ATTACK_FORGED, NULL,
+         SEND(.source_address = IP(224, 0, 0, 1))},
+        {"a TCP SYN with the peer's address", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_TCP, .source = WHO_PEER)},
+        {"an ICMP echo with the peer's address", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_ICMP, .source = WHO_PEER)},
+        {"the peer's MAC as destination", ATTACK_FORGED, NULL,
+         SEND(.to = WHO_PEER, .destination = WHO_PEER)},
+        {"the peer's MAC for a packet to the LAN", ATTACK_FORGED, NULL, SEND(.to = WHO_PEER)},
+        {"ARP straight to the peer's MAC", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_ARP, .to = WHO_PEER, .target = WHO_PEER)},
+
+        /* ARP. */
+        {"an ARP request in the peer's name", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_ARP, .sender = WHO_PEER)},
+        {"an ARP request in the gateway's name", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_ARP, .sender = WHO_GATEWAY, .target = WHO_PEER)},
+        {"an ARP request with the peer's MAC inside", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_ARP, .sender_mac = WHO_PEER)},
+        {"an ARP request with its own MAC inside another's frame", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_ARP, .from = WHO_PEER)},
+        {"an ARP request for the peer", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_ARP, .target = WHO_PEER)},
+        {"an ARP request for the host's other address", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_ARP, .target = WHO_HOST)},
+        {"an ARP reply that claims the peer's address", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_ARP, .operation = 2, .sender = WHO_PEER, .to = WHO_GATEWAY)},
+        {"an ARP reply that claims the gateway's address", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_ARP, .operation = 2, .sender = WHO_GATEWAY, .target = WHO_PEER)},
+        {"an ARP reply with the peer's MAC inside", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_ARP, .operation = 2, .sender_mac = WHO_PEER, .to = WHO_GATEWAY)},
+        {"gratuitous ARP for the peer", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_ARP, .sender = WHO_PEER, .target = WHO_PEER)},
+        {"gratuitous ARP for the gateway", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_ARP, .sender = WHO_GATEWAY, .target = WHO_GATEWAY)},
+        {"a gratuitous ARP reply for the gateway", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_ARP, .operation = 2, .sender = WHO_GATEWAY, .target = WHO_GATEWAY)},
+        {"an ARP probe for the peer's address", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_ARP, .sender = WHO_NOBODY, .target = WHO_PEER)},
+        {"an ARP probe for the gateway's address", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_ARP, .sender = WHO_NOBODY)},
+        {"an ARP probe with another's MAC inside", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_ARP, .sender_mac = WHO_STRANGER, .sender = WHO_NOBODY,
+              .target = WHO_SELF)},
+        {"an inverse ARP request", ATTACK_PROTOCOL, NULL, SEND(.kind = FRAME_ARP, .operation = 8)},
+        {"ARP with hardware addresses of 8 bytes", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_ARP, .hardware_size = 8)},
+        {"RARP", ATTACK_PROTOCOL, NULL, SEND(.kind = FRAME_ARP, .type = 0x8035, .operation = 3)},
+        {"ARP that ends in its middle", ATTACK_FORGED, NULL, SEND(.kind = FRAME_ARP, .cut = 30)},
+        {"ARP in a group's frame", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_ARP, .to_group = MDNS)},
+
+        /* IPv6. */
+        {"an IPv6 datagram", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_IPV6, .next = 17, .body = "9c400009000c000066666666")},
+        {"an IPv6 TCP SYN", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_IPV6, .next = 6, .body = TCP_SYN)},
+        {"a neighbour solicitation", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_IPV6, .next = 58, .to_group = NODES6, .body = NS)},
+        {"a neighbour advertisement", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_IPV6, .next = 58, .to_group = NODES6, .body = NA)},
+        {"a router advertisement to all nodes", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_IPV6, .next = 58, .to_group = NODES6, .body = RA)},
+        {"a router advertisement to the gateway alone", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_IPV6, .next = 58, .body = RA)},
+        {"a router solicitation", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_IPV6, .next = 58, .to_group = ROUTER6, .body = RS)},
+        {"an MLD report", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_IPV6, .next = 0, .to_group = MLD6, .body = MR)},
+        {"a DHCPv6 request", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_IPV6, .next = 17, .to_group = DHCP6,
+              .body = "02220223000c000001010101")},
+        {"a DHCPv6 server's answer", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_IPV6, .next = 17, .to_group = NODES6,
+              .body = "02230222000c000002010101")},
+        {"an IPv6 fragment", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_IPV6, .next = 44,
+              .body = "1100000100000001"
+                      "9c400009000c0000")},
+        {"IPv6 in IPv4", ATTACK_PROTOCOL, NULL, SEND(.kind = FRAME_PROTOCOL, .protocol = 41)},
+        {"IPv6 with the type of IPv4", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_IPV6, .type = 0x0800, .next = 58, .body = RS)},
+
+        /* DHCP. */
+        {"a DHCP server's answer to all", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_DHCP, .boot_operation = 2, .source = WHO_SELF, .source_port = 67,
+              .port = 68)},
+        {"a DHCP server's answer to the gateway", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_DHCP, .boot_operation = 2, .source = WHO_SELF, .to = WHO_GATEWAY,
+              .destination = WHO_GATEWAY, .source_port = 67, .port = 68)},
+        {"a DHCP server's answer with the gateway's address", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_DHCP, .boot_operation = 2, .source = WHO_GATEWAY, .source_port = 67,
+              .port = 68)},
+        {"a BOOTREPLY to the server's port", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_DHCP, .boot_operation = 2)},
+        {"DHCP for the peer's MAC", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_DHCP, .client = WHO_PEER)},
+        {"DHCP for the peer's MAC, straight to the server", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_DHCP, .client = WHO_PEER, .source = WHO_SELF, .to = WHO_GATEWAY,
+              .destination = WHO_GATEWAY)},
+        {"DHCP with another's MAC outside", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_DHCP, .from = WHO_STRANGER)},
+        {"DHCP with another's MAC outside and inside", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_DHCP, .from = WHO_STRANGER, .client = WHO_STRANGER)},
+        {"DHCP through a relay", ATTACK_FORGED, NULL, SEND(.kind = FRAME_DHCP, .is_relayed = true)},
+        {"DHCP from the peer's address", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_DHCP, .source = WHO_PEER)},
+        {"DHCP from another port", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_DHCP, .source_port = 1067)},
+        {"DHCP to the LAN", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_DHCP, .source = WHO_SELF, .to = WHO_GATEWAY, .destination = WHO_LAN)},
+
+        /* Tags: the kernel moves the outer one away. */
+        {"an 802.1Q tag", ATTACK_PROTOCOL, NULL, SEND(.tags = {0x8100}, .vlan = 5)},
+        {"an 802.1Q tag before the peer's address", ATTACK_PROTOCOL, NULL,
+         SEND(.tags = {0x8100}, .vlan = 5, .source = WHO_PEER)},
+        {"an 802.1Q tag before ARP in the gateway's name", ATTACK_PROTOCOL, NULL,
+         SEND(.tags = {0x8100}, .vlan = 5, .kind = FRAME_ARP, .sender = WHO_GATEWAY)},
+        {"an 802.1Q tag before a router advertisement", ATTACK_PROTOCOL, NULL,
+         SEND(.tags = {0x8100}, .vlan = 5, .kind = FRAME_IPV6, .next = 58, .to_group = NODES6,
+              .body = RA)},
+        {"a priority tag", ATTACK_PROTOCOL, NULL, SEND(.tags = {0x8100})},
+        {"a priority tag before the peer's MAC and address", ATTACK_PROTOCOL, NULL,
+         SEND(.tags = {0x8100}, .from = WHO_PEER, .source = WHO_PEER)},
+        {"a priority tag before ARP in the gateway's name", ATTACK_PROTOCOL, NULL,
+         SEND(.tags = {0x8100}, .kind = FRAME_ARP, .sender = WHO_GATEWAY)},
+        {"a priority tag before honest ARP", ATTACK_PROTOCOL, NULL,
+         SEND(.tags = {0x8100}, .kind = FRAME_ARP)},
+        {"a priority tag before a DHCP server's answer", ATTACK_PROTOCOL, NULL,
+         SEND(.tags = {0x8100}, .kind = FRAME_DHCP, .boot_operation = 2, .source = WHO_SELF,
+              .source_port = 67, .port = 68)},
+        {"a priority tag before a neighbour advertisement", ATTACK_PROTOCOL, NULL,
+         SEND(.tags = {0x8100}, .kind = FRAME_IPV6, .next = 58, .to_group = NODES6, .body = NA)},
+        {"a priority tag before a packet to the gateway", ATTACK_PROTOCOL, NULL,
+         SEND(.tags = {0x8100}, .kind = FRAME_TCP, .destination = WHO_GATEWAY, .port = 22)},
+        {"an 802.1ad tag", ATTACK_PROTOCOL, NULL, SEND(.tags = {0x88a8}, .vlan = 5)},
+        {"an 802.1ad priority tag", ATTACK_PROTOCOL, NULL, SEND(.tags = {0x88a8})},
+        {"QinQ", ATTACK_PROTOCOL, NULL, SEND(.tags = {0x88a8, 0x8100}, .vlan = 5)},
+        {"two priority tags", ATTACK_PROTOCOL, NULL, SEND(.tags = {0x8100, 0x8100})},
+        {"QinQ before ARP in the gateway's name", ATTACK_PROTOCOL, NULL,
+         SEND(.tags = {0x88a8, 0x8100}, .kind = FRAME_ARP, .sender = WHO_GATEWAY)},
+        {"a tag of type 9100", ATTACK_PROTOCOL, NULL, SEND(.tags = {0x9100}, .vlan = 5)},
+
+        /* Groups and broadcasts. */
+        {"mDNS", ATTACK_PROTOCOL, NULL,
+         SEND(.to_group = MDNS, .destination_address = IP(224, 0, 0, 251), .source_port = 5353,
+              .port = 5353)},
+        {"LLMNR", ATTACK_PROTOCOL, NULL,
+         SEND(.to_group = LLMNR, .destination_address = IP(224, 0, 0, 252), .port = 5355)},
+        {"SSDP", ATTACK_PROTOCOL, NULL,
+         SEND(.to_group = SSDP, .destination_address = IP(239, 255, 255, 250), .port = 1900)},
+        {"an IGMP report", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_PROTOCOL, .protocol = 2, .to_group = ROUTERS,
+              .destination_address = IP(224, 0, 0, 22), .options = "94040000",
+              .body = "2200000000000000")},
+        {"an IGMP query", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_PROTOCOL, .protocol = 2, .to_group = ALL,
+              .destination_address = IP(224, 0, 0, 1), .body = "1164000000000000")},
+        {"a group's address in a frame to the gateway", ATTACK_PROTOCOL, NULL,
+         SEND(.destination_address = IP(224, 0, 0, 251), .port = 5353)},
+        {"a ping of all hosts", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_ICMP, .to_group = ALL, .destination_address = IP(224, 0, 0, 1))},
+        {"a broadcast to 255.255.255.255", ATTACK_PROTOCOL, NULL,
+         SEND(.to = WHO_BROADCAST, .destination = WHO_BROADCAST)},
+        {"255.255.255.255 in a frame to the gateway", ATTACK_PROTOCOL, NULL,
+         SEND(.destination = WHO_BROADCAST)},
+        {"a broadcast to the range's last address", ATTACK_PROTOCOL, NULL,
+         SEND(.to = WHO_BROADCAST, .destination = WHO_RANGE_LAST, .port = 137)},
+        {"a broadcast frame with a packet to the LAN", ATTACK_PROTOCOL, NULL,
+         SEND(.to = WHO_BROADCAST)},
+        {"a broadcast frame with a packet to the gateway", ATTACK_PROTOCOL, NULL,
+         SEND(.to = WHO_BROADCAST, .destination = WHO_GATEWAY)},
+
+        /* What is neither ARP nor IPv4. */
+        {"STP", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_RAW, .to_group = STP, .type = 38, .body = "424203000000000080000200")},
+        {"STP to the gateway's MAC", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_RAW, .type = 38, .body = "424203000000000080000200")},
+        {"PVST", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_RAW, .to_group = PVST, .type = 50, .body = "aaaa0300000c010b0000")},
+        {"LLDP", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_RAW, .to_group = LLDP, .type = 0x88cc,
+              .body = "0207040200000000020000")},
+        {"EAPOL", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_RAW, .to_group = EAPOL, .type = 0x888e, .body = "01010000")},
+        {"LACP", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_RAW, .to_group = SLOW, .type = 0x8809, .body = "0101011400000000")},
+        {"a pause frame", ATTACK_PROTOCOL, "a bridge forwards none, and tells nobody of it",
+         SEND(.kind = FRAME_RAW, .to_group = PAUSE, .type = 0x8808, .body = "0001ffff")},
+        {"CDP", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_RAW, .to_group = CISCO, .type = 50, .body = "aaaa0300000c20000101")},
+        {"MPLS", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_RAW, .type = 0x8847, .body = "00010140")},
+        {"PPPoE discovery", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_RAW, .to = WHO_BROADCAST, .type = 0x8863, .body = "110900000000")},
+        {"PPPoE session with IPv4", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_RAW, .type = 0x8864, .body = "1100000100160021")},
+        {"MACsec", ATTACK_PROTOCOL, NULL, SEND(.kind = FRAME_RAW, .type = 0x88e5)},
+        {"PTP", ATTACK_PROTOCOL, NULL, SEND(.kind = FRAME_RAW, .type = 0x88f7)},
+        {"a loopback test", ATTACK_PROTOCOL, NULL, SEND(.kind = FRAME_RAW, .type = 0x9000)},
+        {"an experimental type", ATTACK_PROTOCOL, NULL, SEND(.kind = FRAME_RAW, .type = 0x88b5)},
+        {"type 0", ATTACK_PROTOCOL, NULL, SEND(.kind = FRAME_RAW)},
+        {"an 802.3 frame with LLC", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_RAW, .type = 40, .body = "f0f003")},
+        {"IPv4 in SNAP", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_RAW, .type = 60, .body = "aaaa030000000800450000200000")},
+
+        /* IPv4 that is not whole, or not plain. */
+        {"a first fragment", ATTACK_FORGED, NULL, SEND(.fragment = 0x2000)},
+        {"a later fragment", ATTACK_FORGED, NULL, SEND(.fragment = 0x00b9)},
+        {"a middle fragment", ATTACK_FORGED, NULL, SEND(.fragment = 0x2002)},
+        {"an overlapping fragment", ATTACK_FORGED, NULL, SEND(.fragment = 0x0001)},
+        {"a tiny first fragment of TCP", ATTACK_FORGED, NULL,
+         SEND(.kind = FRAME_TCP, .fragment = 0x2000, .cut = 42, .total_length = 28)},
+        {"a fragment with the peer's address", ATTACK_FORGED, NULL,
+         SEND(.fragment = 0x2000, .source = WHO_PEER)},
+        {"the reserved bit of the fragment flags", ATTACK_FORGED, NULL, SEND(.fragment = 0x8000)},
+        {"a loose source route", ATTACK_PROTOCOL, NULL, SEND(.options = "8307040a7b000300")},
+        {"a strict source route", ATTACK_PROTOCOL, NULL, SEND(.options = "8907040a7b000300")},
+        {"record route", ATTACK_PROTOCOL, NULL, SEND(.options = "0707040000000000")},
+        {"a timestamp option", ATTACK_PROTOCOL, NULL, SEND(.options = "4408050000000000")},
+        {"a router alert", ATTACK_PROTOCOL, NULL, SEND(.options = "94040000")},
+        {"a header length of 4 words", ATTACK_PROTOCOL, NULL, SEND(.version_and_length = 0x44)},
+        {"a header length of 0", ATTACK_PROTOCOL, NULL, SEND(.version_and_length = 0x40)},
+        {"a header longer than the packet", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_ICMP, .version_and_length = 0x4f, .cut = 40)},
+        {"version 5", ATTACK_PROTOCOL, NULL, SEND(.version_and_length = 0x55)},
+        {"a length beyond the frame's end", ATTACK_PROTOCOL, NULL, SEND(.total_length = 1400)},
+        {"a length shorter than the header", ATTACK_PROTOCOL, NULL, SEND(.total_length = 12)},
+        {"a frame that ends after its type", ATTACK_PROTOCOL, NULL, SEND(.cut = 14)},
+        {"a frame that ends within the IPv4 header", ATTACK_PROTOCOL, NULL, SEND(.cut = 26)},
+
+        /* Protocols beside TCP, UDP and ICMP. */
+        {"GRE", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_PROTOCOL, .protocol = 47, .body = "00000800")},
+        {"IPv4 in IPv4", ATTACK_PROTOCOL, NULL, SEND(.kind = FRAME_PROTOCOL, .protocol = 4)},
+        {"SCTP", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_PROTOCOL, .protocol = 132, .body = "9c4000090000000000000000")},
+        {"ESP", ATTACK_PROTOCOL, NULL, SEND(.kind = FRAME_PROTOCOL, .protocol = 50)},
+        {"OSPF", ATTACK_PROTOCOL, NULL, SEND(.kind = FRAME_PROTOCOL, .protocol = 89)},
+        {"VRRP", ATTACK_PROTOCOL, NULL, SEND(.kind = FRAME_PROTOCOL, .protocol = 112)},
+        {"an ICMP redirect", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_ICMP, .icmp_type = 5, .icmp_code = 1)},
+        {"an ICMP redirect to the gateway", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_ICMP, .icmp_type = 5, .icmp_code = 1, .destination = WHO_GATEWAY)},
+        {"an ICMP router advertisement", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_ICMP, .icmp_type = 9, .destination = WHO_GATEWAY)},
+        {"an ICMP timestamp request", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_ICMP, .icmp_type = 13, .destination = WHO_GATEWAY)},
+        {"an ICMP address mask request", ATTACK_PROTOCOL, NULL,
+         SEND(.kind = FRAME_ICMP, .icmp_type = 17, .destination = WHO_GATEWAY)},
+
+        /* The host. */
+        {"127.0.0.1", ATTACK_HOST, NULL, SEND(.destination_address = IP(127, 0, 0, 1))},
+        {"TCP to 127.0.0.1", ATTACK_HOST, NULL,
+         SEND(.kind = FRAME_TCP, .destination_address = IP(127, 0, 0, 1), .port = 22)},
+        {"127.1.2.3", ATTACK_HOST, NULL,
+         SEND(.kind = FRAME_ICMP, .destination_address = IP(127, 1, 2, 3))},
+        {"a port published on 127.0.0.1", ATTACK_HOST, NULL,
+         SEND(.kind = FRAME_TCP, .destination_address = IP(127, 0, 0, 1), .port = 8080)},
+        {"TCP to the gateway's port 22", ATTACK_HOST, NULL,
+         SEND(.kind = FRAME_TCP, .destination = WHO_GATEWAY, .port = 22)},
+        {"UDP to the gateway's port 9", ATTACK_HOST, NULL, SEND(.destination = WHO_GATEWAY)},
+        {"UDP from port 53 to the gateway", ATTACK_HOST, NULL,
+         SEND(.destination = WHO_GATEWAY, .source_port = 53, .port = 999)},
+        {"UDP from port 68 to the gateway's port 69", ATTACK_HOST, NULL,
+         SEND(.destination = WHO_GATEWAY, .source_port = 68, .port = 69)},
+        {"TCP to the gateway's DHCP port", ATTACK_HOST, NULL,
+         SEND(.kind = FRAME_TCP, .destination = WHO_GATEWAY, .source_port = 68, .port = 67)},
+        {"the resolver's own port", ATTACK_HOST, NULL,
+         SEND(.destination = WHO_GATEWAY, .port = 5300)},
+        {"a ping of the gateway", ATTACK_HOST, NULL,
+         SEND(.kind = FRAME_ICMP, .destination = WHO_GATEWAY)},
+        {"an ICMP error about nothing to the gateway", ATTACK_HOST, NULL,
+         SEND(.kind = FRAME_ICMP, .icmp_type = 3, .destination = WHO_GATEWAY)},
+        {"a TCP ACK of no connection to the gateway", ATTACK_HOST, NULL,
+         SEND(.kind = FRAME_TCP, .flags = 0x10, .destination = WHO_GATEWAY, .port = 22)},
+        {"a TCP RST to the gateway", ATTACK_HOST, NULL,
+         SEND(.kind = FRAME_TCP, .flags = 0x04, .destination = WHO_GATEWAY, .port = 53)},
+        {"UDP to the host's other address", ATTACK_HOST, NULL, SEND(.destination = WHO_HOST)},
+        {"TCP to the host's other address", ATTACK_HOST, NULL,
+         SEND(.kind = FRAME_TCP, .destination = WHO_HOST, .port = 22)},
+        {"DNS at the host's other address", ATTACK_HOST, NULL,
+         SEND(.destination = WHO_HOST, .port = 53)},
+        {"a ping of the host's other address", ATTACK_HOST, NULL,
+         SEND(.kind = FRAME_ICMP, .destination = WHO_HOST)},
+        {"the range's last address in a frame to the gateway", ATTACK_REACH, NULL,
+         SEND(.destination = WHO_RANGE_LAST)},
+        {"the LAN's last address", ATTACK_HOST, NULL, SEND(.destination = WHO_LAN_LAST)},
+
+        /* Elsewhere. */
+        {"UDP to the LAN", ATTACK_REACH, NULL, SEND(.destination = WHO_LAN)},
+        {"TCP to the LAN", ATTACK_REACH, NULL, SEND(.kind = FRAME_TCP, .port = 22)},
+        {"a ping of the LAN", ATTACK_REACH, NULL, SEND(.kind = FRAME_ICMP)},
+        {"DNS of the LAN", ATTACK_REACH, NULL, SEND(.port = 53)},
+        {"a TCP ACK of no connection to the LAN", ATTACK_REACH, NULL,
+         SEND(.kind = FRAME_TCP, .flags = 0x10)},
+        {"an ICMP error about nothing to the LAN", ATTACK_REACH, NULL,
+         SEND(.kind = FRAME_ICMP, .icmp_type = 3)},
+        {"the metadata service", ATTACK_REACH, NULL,
+         SEND(.kind = FRAME_TCP, .destination_address = IP(169, 254, 169, 254), .port = 80)},
+        {"another link-local address", ATTACK_REACH, NULL,
+         SEND(.destination_address = IP(169, 254, 1, 1))},
+        {"10.0.0.0/8", ATTACK_REACH, NULL, SEND(.destination_address = IP(10, 1, 2, 3))},
+        {"172.16.0.0/12", ATTACK_REACH, NULL, SEND(.destination_address = IP(172, 31, 2, 3))},
+        {"192.168.0.0/16", ATTACK_REACH, NULL, SEND(.destination_address = IP(192, 168, 200, 3))},
+        {"carrier-grade NAT", ATTACK_REACH, NULL, SEND(.destination_address = IP(100, 64, 0, 1))},
+        {"a benchmarking address", ATTACK_REACH, NULL,
+         SEND(.destination_address = IP(198, 18, 0, 1))},
+        {"a documentation address", ATTACK_REACH, NULL,
+         SEND(.destination_address = IP(203, 0, 113, 1))},
+        {"a reserved address", ATTACK_REACH, NULL, SEND(.destination_address = IP(240, 0, 0, 1))},
+        {"0.1.2.3", ATTACK_REACH, NULL, SEND(.destination_address = IP(0, 1, 2, 3))},
+        {"the peer through the gateway", ATTACK_REACH, NULL, SEND(.destination = WHO_PEER)},
+        {"TCP to the peer through the gateway", ATTACK_REACH, NULL,
+         SEND(.kind = FRAME_TCP, .destination = WHO_PEER, .port = 22)},
+        {"a ping of the peer through the gateway", ATTACK_REACH, NULL,
+         SEND(.kind = FRAME_ICMP, .destination = WHO_PEER)},
+        {"an address of nobody in the range", ATTACK_REACH, NULL,
+         SEND(.destination = WHO_STRANGER)},
+};
+const size_t attacks_count = sizeof attacks / sizeof attacks[0];
+
+size_t attack_build(const Attack *attack, const AttackPlace *place, uint8_t ret[ATTACK_FRAME_MAX])
+{
+        return frame_build(attack->frame, place, ret);
+}
+
+size_t attack_build_fence(const AttackPlace *place, uint8_t ret[ATTACK_FRAME_MAX])
+{
+        return frame_build(SEND(.kind = FRAME_ARP), place, ret);
+}
