@@ -18,8 +18,6 @@
 
 #define LONG_USEC (30 * USEC_PER_SEC)
 
-/* Marks commands, and no one's beside this process: they are killed by it. */
-static Id command_id;
 static sd_event *event;
 static char *folder, *socket_path;
 static FakeAgent *fake;
@@ -45,7 +43,6 @@ static inline void turn(void)
 /* Makes the folder in which the tests work, and the loop. */
 static inline void set_up(void)
 {
-        command_id = id_new();
         folder = g_dir_make_tmp("fluid-guest-XXXXXX", NULL);
         g_assert(folder && g_chmod(folder, 0755) == 0 && sd_event_new(&event) >= 0);
         socket_path = g_build_filename(folder, "socket", NULL);
@@ -101,7 +98,10 @@ static inline void wait_simple(Simple *s)
 
 /* -- programs ------------------------------------------------------------------------------- */
 
+/* The id marks a command, and no other one: the end of whatever kills one may come after the next
+ * was begun. */
 typedef struct Run {
+        Id id;
         bool is_done;
         GuestTask *task;
         int64_t pid;
@@ -136,7 +136,7 @@ static const GuestExecHandlers exec_handlers = {started, output, exec_done};
 
 static inline void init_run(Run *run)
 {
-        *run = (Run){.output = {g_string_new(NULL), g_string_new(NULL)}};
+        *run = (Run){.id = id_new(), .output = {g_string_new(NULL), g_string_new(NULL)}};
 }
 
 static inline void done_run(Run *run)
@@ -146,11 +146,11 @@ static inline void done_run(Run *run)
 }
 
 /* What a test does not care about has a default. */
-static inline GuestExecSpec complete(const GuestExecSpec *spec)
+static inline GuestExecSpec complete(const Run *run, const GuestExecSpec *spec)
 {
         GuestExecSpec full = *spec;
 
-        full.id = full.id ? full.id : command_id.text;
+        full.id = full.id ? full.id : run->id.text;
         full.timeout_usec = full.timeout_usec ? full.timeout_usec : LONG_USEC;
         full.output_max = full.output_max ? full.output_max : 1000;
         return full;
@@ -158,9 +158,8 @@ static inline GuestExecSpec complete(const GuestExecSpec *spec)
 
 static inline int start(Run *run, const GuestExecSpec *spec)
 {
-        GuestExecSpec full = complete(spec);
-
         init_run(run);
+        GuestExecSpec full = complete(run, spec);
         return guest_exec(event, agent, &full, &exec_handlers, run, &run->task, &run->fault);
 }
 

@@ -27,7 +27,7 @@ static void test_exec(void)
 
         run_spec(&run, SPEC(.argv = ARGV("env"), .environment = ARGV("LANG=de", "A=b=c\n")));
         g_autofree char *environment = g_strconcat(
-                "FLUID_COMMAND=", command_id.text,
+                "FLUID_COMMAND=", run.id.text,
                 "\n"
                 "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
                 "SHELL=/bin/sh\nHOME=/root\nUSER=root\nLOGNAME=root\nLANG=de\nA=b=c\n\n",
@@ -52,29 +52,24 @@ static void test_exec(void)
 
 static void test_refused_specs(void)
 {
+        Id id = id_new();
         const struct {
                 const char *name;
                 GuestExecSpec spec;
         } bad[] = {
                 {"an id of another form", {.id = "../../etc", .argv = ARGV("true")}},
-                {"no program", {.id = command_id.text, .argv = (const char *const[]){NULL}}},
-                {"an empty program", {.id = command_id.text, .argv = ARGV("")}},
-                {"an argument that is not UTF-8",
-                 {.id = command_id.text, .argv = ARGV("echo", "\xff")}},
+                {"no program", {.id = id.text, .argv = (const char *const[]){NULL}}},
+                {"an empty program", {.id = id.text, .argv = ARGV("")}},
+                {"an argument that is not UTF-8", {.id = id.text, .argv = ARGV("echo", "\xff")}},
                 {"a variable without =",
-                 {.id = command_id.text, .argv = ARGV("true"), .environment = ARGV("A")}},
+                 {.id = id.text, .argv = ARGV("true"), .environment = ARGV("A")}},
                 {"a variable without a name",
-                 {.id = command_id.text, .argv = ARGV("true"), .environment = ARGV("=a")}},
+                 {.id = id.text, .argv = ARGV("true"), .environment = ARGV("=a")}},
                 {"the mark as a variable",
-                 {.id = command_id.text,
-                  .argv = ARGV("true"),
-                  .environment = ARGV("FLUID_COMMAND=x")}},
-                {"a relative directory",
-                 {.id = command_id.text, .argv = ARGV("true"), .directory = "tmp"}},
-                {"an option as a user",
-                 {.id = command_id.text, .argv = ARGV("true"), .user = "-p"}},
-                {"a line as a user",
-                 {.id = command_id.text, .argv = ARGV("true"), .user = "root:x:0:0"}},
+                 {.id = id.text, .argv = ARGV("true"), .environment = ARGV("FLUID_COMMAND=x")}},
+                {"a relative directory", {.id = id.text, .argv = ARGV("true"), .directory = "tmp"}},
+                {"an option as a user", {.id = id.text, .argv = ARGV("true"), .user = "-p"}},
+                {"a line as a user", {.id = id.text, .argv = ARGV("true"), .user = "root:x:0:0"}},
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
@@ -159,10 +154,10 @@ static void test_user(const char *shell)
 
 /* -- time ------------------------------------------------------------------------------------ */
 
-/* Processes of this machine that bear the mark. */
-static unsigned count_marked(void)
+/* Processes of this machine that bear the command's mark. */
+static unsigned count_marked(const Run *run)
 {
-        g_autofree char *mark = g_strconcat("FLUID_COMMAND=", command_id.text, NULL);
+        g_autofree char *mark = g_strconcat("FLUID_COMMAND=", run->id.text, NULL);
         g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
         unsigned n = 0;
         const char *name;
@@ -208,7 +203,7 @@ static void test_timeout(const char *shell)
         tap_ok(run.r == 0 && run.exit.timed_out && run.exit.signal == SIGTERM,
                "a program whose time is up is terminated (%s)", shell);
         tap_is_str(run.output[GUEST_STDOUT]->str, "begun\n", "its output is kept (%s)", shell);
-        tap_is_int(count_marked(), 0, "no process of it is left (%s)", shell);
+        tap_is_int(count_marked(&run), 0, "no process of it is left (%s)", shell);
         done_run(&run);
 
         run_until(&run, SIGKILL,
@@ -221,15 +216,14 @@ static void test_timeout(const char *shell)
 
 static void test_kill(const char *shell)
 {
-        Id other = id_new();
-        Run run, unmarked;
+        Run run, other;
         Simple s = {0};
 
         (void) start(&run, SPEC(.argv = ARGV("/bin/sh", "-c", "sleep 1000; true")));
         while (run.pid == 0)
                 turn();
-        g_assert(guest_kill(event, agent, command_id.text, SIGUSR1, simple_done, &s, &s.task,
-                            NULL) == 0);
+        g_assert(guest_kill(event, agent, run.id.text, SIGUSR1, simple_done, &s, &s.task, NULL) ==
+                 0);
         wait_simple(&s);
         wait_run(&run);
         if (!tap_ok(s.r == 0 && run.exit.signal == SIGUSR1 && !run.exit.timed_out,
@@ -238,22 +232,21 @@ static void test_kill(const char *shell)
                          run.exit.signal);
         done_run(&run);
 
-        (void) start(&unmarked, SPEC(.id = other.text, .argv = ARGV("sleep", "1000")));
+        (void) start(&other, SPEC(.argv = ARGV("sleep", "1000")));
         s = (Simple){0};
-        g_assert(guest_kill(event, agent, command_id.text, SIGKILL, simple_done, &s, &s.task,
-                            NULL) == 0);
+        g_assert(guest_kill(event, agent, run.id.text, SIGKILL, simple_done, &s, &s.task, NULL) ==
+                 0);
         wait_simple(&s);
         tap_is_int(s.fault.code, FAULT_NOT_FOUND, "a command that is gone is told as that (%s)",
                    shell);
-        if (!tap_ok(!unmarked.is_done, "another command's processes are left alone (%s)", shell))
-                tap_note("%d, signal %d, %s", unmarked.r, unmarked.exit.signal,
-                         unmarked.fault.message);
+        if (!tap_ok(!other.is_done, "another command's processes are left alone (%s)", shell))
+                tap_note("%d, signal %d, %s", other.r, other.exit.signal, other.fault.message);
         s = (Simple){0};
-        g_assert(guest_kill(event, agent, other.text, SIGKILL, simple_done, &s, &s.task, NULL) ==
+        g_assert(guest_kill(event, agent, other.id.text, SIGKILL, simple_done, &s, &s.task, NULL) ==
                  0);
-        wait_run(&unmarked);
+        wait_run(&other);
         wait_simple(&s);
-        done_run(&unmarked);
+        done_run(&other);
 }
 
 static void test_cancel_and_resume(void)
@@ -264,7 +257,7 @@ static void test_cancel_and_resume(void)
         while (run.pid == 0)
                 turn();
         guest_task_cancel(run.task);
-        while (count_marked() > 0)
+        while (count_marked(&run) > 0)
                 turn();
         tap_ok(!run.is_done, "a cancelled program is killed, without a word");
         done_run(&run);
@@ -277,7 +270,7 @@ static void test_cancel_and_resume(void)
         tap_is_int(run.fault.code, FAULT_CANCELLED, "freeing the agent ends the task");
         g_assert(agent_new(event, socket_path, NULL, NULL, &agent, NULL) == 0);
         init_run(&resumed);
-        GuestExecSpec spec = complete(&(GuestExecSpec){0});
+        GuestExecSpec spec = complete(&run, &(GuestExecSpec){0});
         g_assert(guest_exec_resume(event, agent, run.pid, &spec, &exec_handlers, &resumed,
                                    &resumed.task, NULL) == 0);
         wait_run(&resumed);
@@ -410,11 +403,8 @@ static bool answer_never_exits(FakeAgent *f, const char *command, Json *argument
 /* Its socket's path is free for the next agent once it is connected. */
 static void begin_endless(Endless *e, FakeAnswer answer)
 {
-        Id other = id_new();
-
         begin(answer);
-        (void) start(&e->run, SPEC(.id = other.text, .argv = ARGV("true"),
-                                   .timeout_usec = 300 * USEC_PER_MSEC));
+        (void) start(&e->run, SPEC(.argv = ARGV("true"), .timeout_usec = 300 * USEC_PER_MSEC));
         while (e->run.pid == 0)
                 turn();
         e->fake = TAKE_PTR(fake);
