@@ -16,6 +16,7 @@
 #define POLL_MIN_USEC     (1 * USEC_PER_MSEC)
 #define POLL_MAX_USEC     (20 * USEC_PER_MSEC)
 #define TRANSFER_MAX_USEC (600 * USEC_PER_SEC)
+#define RELEASE_MAX_USEC  (30 * USEC_PER_SEC)
 
 /* How many pages of each GiB are looked at to have it all touched: one in 64 KiB. The kernel finds
  * memory by pieces of 2 MiB, where it has huge pages, or reads files ahead. */
@@ -125,7 +126,7 @@ static int set_limits(DomainCall *call, int64_t downtime_ms, Fault *f)
         return run(call, "migrate-set-parameters", arguments, -1, NULL, f);
 }
 
-int monitor_is_loading(DomainCall *call, Fault *f)
+static int has_status(DomainCall *call, const char *expected, Fault *f)
 {
         g_autoptr(Json) reply = NULL;
         const char *status = "";
@@ -134,7 +135,12 @@ int monitor_is_loading(DomainCall *call, Fault *f)
         if (r < 0)
                 return r;
         (void) json_find_string(reply, "status", &status);
-        return g_str_equal(status, "inmigrate");
+        return g_str_equal(status, expected);
+}
+
+int monitor_is_loading(DomainCall *call, Fault *f)
+{
+        return has_status(call, "inmigrate", f);
 }
 
 /* -- waiting -------------------------------------------------------------------------------- */
@@ -239,11 +245,27 @@ int monitor_prepare_save(DomainCall *call, int fd, bool ignores_shared, bool is_
         return r < 0 ? r : run_with_string(call, "getfd", "fdname", FD_NAME, fd, f);
 }
 
+/* All is written a moment before QEMU lets go of the guest, which cannot be resumed until then. */
+static int wait_for_release(DomainCall *call, Fault *f)
+{
+        uint64_t deadline = now_monotonic_usec() + RELEASE_MAX_USEC;
+        int r;
+
+        while ((r = has_status(call, "finish-migrate", f)) > 0) {
+                if (now_monotonic_usec() >= deadline)
+                        return fault_set(f, FAULT_TIMED_OUT, "QEMU does not let go of the guest");
+                g_usleep(POLL_MIN_USEC);
+        }
+        return r;
+}
+
 int monitor_save(DomainCall *call, bool is_live, Fault *f)
 {
         int r = run_with_string(call, "migrate", "uri", "fd:" FD_NAME, -1, f);
 
-        return r < 0 ? r : wait_for_end(call, is_live, f);
+        if (r >= 0)
+                r = wait_for_end(call, is_live, f);
+        return r < 0 ? r : wait_for_release(call, f);
 }
 
 void monitor_abandon_save(DomainCall *call)
