@@ -195,6 +195,9 @@ bool sandbox_is_on(const Sandbox *s);
 /* It has memory of this host's: it is on, or paused in RAM. */
 bool sandbox_holds_memory(const Sandbox *s);
 
+/* Its guest rebooted: what has no kernel to boot any more is switched off and on. */
+void sandbox_rebooted(Sandbox *s);
+
 /* The domain runs, or does not any more: the agent's channel follows. */
 void sandbox_domain_is_on(Sandbox *s);
 void sandbox_domain_is_off(Sandbox *s, const char *reason);

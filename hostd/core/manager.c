@@ -465,8 +465,19 @@ static void on_devices(const char *sandbox_id, void *userdata)
                 network_check_devices(s);
 }
 
-static const HypervisorObserver hypervisor_observer = {
-        .connected = on_connected, .domain = on_domain, .devices = on_devices};
+static void on_reset(const char *sandbox_id, void *userdata)
+{
+        Manager *m = userdata;
+        Sandbox *s = g_hash_table_lookup(m->objects[OBJECT_SANDBOX], sandbox_id);
+
+        if (s)
+                sandbox_rebooted(s);
+}
+
+static const HypervisorObserver hypervisor_observer = {.connected = on_connected,
+                                                       .domain = on_domain,
+                                                       .devices = on_devices,
+                                                       .reset = on_reset};
 
 /* -- foreign domains ------------------------------------------------------------------------ */
 

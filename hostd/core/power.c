@@ -149,6 +149,45 @@ static void started(Sandbox *s, int r, const Fault *f)
         sandbox_end_operation(s);
 }
 
+/* -- a guest that reboots ------------------------------------------------------------------- */
+
+static void set_booting(Sandbox *s)
+{
+        g_free(s->row->started_from);
+        s->row->started_from = g_strdup("boot");
+        s->has_timing = false;
+        sandbox_set_state(s, SANDBOX_STARTING, "%s", "");
+}
+
+static void stopped_for_reboot(Sandbox *s, int r, const Fault *f)
+{
+        Fault why = {0};
+
+        if (r <= 0) {
+                if (r < 0)
+                        log_warning("sandbox '%s' rebooted, and it is not known whether it can: %s",
+                                    s->row->name, f->message);
+                s->needs_probe = true;
+                sandbox_end_operation(s);
+                return;
+        }
+        sandbox_close_channel(s, "the sandbox was rebooted");
+        r = s->row->address_number ? isolation_set(s, &why) : 0;
+        if (r < 0) {
+                started(s, r, &why);
+                return;
+        }
+        set_booting(s);
+        submit_power(s, NULL, started, NULL);
+}
+
+/* One that is busy reboots again in a while: the BIOS does not give up. */
+void sandbox_rebooted(Sandbox *s)
+{
+        if (!s->row->paused_usec && sandbox_begin_operation(s, "rebooted", NULL) == 0)
+                submit_power(s, hypervisor_stop_unbootable, stopped_for_reboot, NULL);
+}
+
 int sandbox_start(Sandbox *s, Caller *caller, Fault *f)
 {
         g_autofree char *path = sandbox_bus_path(s->row->id.text);
@@ -180,10 +219,7 @@ int sandbox_start(Sandbox *s, Caller *caller, Fault *f)
                 sandbox_end_operation(s);
                 return r;
         }
-        g_free(s->row->started_from);
-        s->row->started_from = g_strdup("boot");
-        s->has_timing = false;
-        sandbox_set_state(s, SANDBOX_STARTING, "%s", "");
+        set_booting(s);
         submit_power(s, NULL, started, entry);
         return 0;
 }

@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 
+#define BIOS_RETRY_MS "5000"
+
 /* libvirt makes most of these itself. All else was plugged in by somebody, and has no file or
  * address of a copy's own. */
 static const char *const known_devices[] = {
@@ -198,6 +200,25 @@ static int set_devices(xmlNode *devices, const DomainSpec *spec, Fault *f)
         return 0;
 }
 
+/* QEMU would keep a copy of a kernel that this guest has booted long ago: 13 MiB of each copy of a
+ * guest. When it reboots, its BIOS finds nothing, and begins anew after a while, until
+ * hypervisor_stop_unbootable() is called; UEFI would wait in its shell. */
+static void drop_kernel(xmlNode *domain)
+{
+        static const char *const machines[] = {"x86_64", "i686", NULL};
+        static const char *const names[] = {"kernel", "initrd", "cmdline"};
+        xmlNode *os = xml_find(domain, "os"), *bios = xml_find(os, "bios");
+        g_autofree char *arch = xml_get(xml_find(os, "type"), "arch");
+
+        if (!xml_find(os, "kernel") || xml_find(os, "loader") ||
+            xmlHasProp(os, (const xmlChar *) "firmware") || !arch ||
+            !g_strv_contains(machines, arch))
+                return;
+        for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+                remove_all(os, names[i]);
+        xml_set(bios ? bios : xml_add(os, "bios", NULL), "rebootTimeout", BIOS_RETRY_MS);
+}
+
 int domain_format_memory_xml(const DomainSpec *spec, const char *virt_type, const char *saved,
                              const char *uuid, const DomainRam *ram, char **ret_xml, Fault *f)
 {
@@ -220,6 +241,7 @@ int domain_format_memory_xml(const DomainSpec *spec, const char *virt_type, cons
         if (!xml_find(domain, "os"))
                 xml_add(domain, "os", NULL);
         domain_set_boot(domain, spec);
+        drop_kernel(domain);
         remove_all(domain, "seclabel");
         domain_add_security_label(domain, spec);
         remove_arguments(domain);

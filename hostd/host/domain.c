@@ -292,6 +292,30 @@ int hypervisor_stop_domain(Hypervisor *h, const char *id, Fault *f)
         return r < 0 || !call.domain ? r : stop(&call, f);
 }
 
+/* 1 or 0; -1 where libvirt does not say. */
+static int has_kernel(DomainCall *call, unsigned flags)
+{
+        g_autoptr(XmlDoc) doc = NULL;
+        char *text = virDomainGetXMLDesc(call->domain, flags);
+        int r = text ? xml_parse("the domain's definition", text, "domain", &doc, NULL) : -1;
+
+        free(text);
+        return r < 0 ? -1 : xml_find(xml_find(xmlDocGetRootElement(doc), "os"), "kernel") != NULL;
+}
+
+int hypervisor_stop_unbootable(Hypervisor *h, const char *id, Fault *f)
+{
+        g_auto(DomainCall) call = {0};
+        int r = domain_call_begin_present(&call, h, id, f);
+
+        if (r < 0)
+                return r;
+        if (has_kernel(&call, 0) != 0 || has_kernel(&call, VIR_DOMAIN_XML_INACTIVE) != 1)
+                return 0;
+        r = stop(&call, f);
+        return r < 0 ? r : 1;
+}
+
 int hypervisor_remove_domain(Hypervisor *h, const char *id, Fault *f)
 {
         g_auto(DomainCall) call = {0};

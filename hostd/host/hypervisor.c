@@ -31,6 +31,10 @@ static void tell(Hypervisor *h, const News *news)
         case NEWS_DOMAIN:
                 h->observer->domain(news->id, news->state, h->userdata);
                 return;
+        case NEWS_RESET:
+                if (h->observer->reset)
+                        h->observer->reset(news->id, h->userdata);
+                return;
         case NEWS_DEVICES:
                 if (h->observer->devices)
                         h->observer->devices(news->id, h->userdata);

@@ -44,6 +44,8 @@ typedef struct HypervisorObserver {
         /* Its devices changed: somebody plugged one in or out. Also told of the calls below. May be
          * NULL. */
         void (*devices)(const char *sandbox_id, void *userdata);
+        /* Its guest rebooted: its machine begins anew. May be NULL. */
+        void (*reset)(const char *sandbox_id, void *userdata);
 } HypervisorObserver;
 
 /* `virt_type` is "auto", "kvm" or "qemu"; auto takes kvm where libvirt's capabilities offer it.
@@ -131,6 +133,11 @@ int hypervisor_shut_down_domain(Hypervisor *h, const char *id, Fault *f);
 
 /* Pulls the plug; 0 where it is off already or absent. Returns when it is off. */
 int hypervisor_stop_domain(Hypervisor *h, const char *id, Fault *f);
+
+/* Pulls the plug of a domain whose guest rebooted and that has no kernel to boot, as its definition
+ * has: one that went on from a memory (host/domain-xml-memory.c). 1 where it is off then; 0 where
+ * it boots by itself. */
+int hypervisor_stop_unbootable(Hypervisor *h, const char *id, Fault *f);
 
 /* Pulls the plug, undefines it (with NVRAM, managed save); 0 where it is absent. */
 int hypervisor_remove_domain(Hypervisor *h, const char *id, Fault *f);

@@ -165,21 +165,31 @@ static int on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event
         return 0;
 }
 
-/* A device was plugged in, or is gone. */
-static void on_device(virConnectPtr connection, virDomainPtr domain, const char *alias,
-                      void *userdata)
+static void tell_of(LibvirtConnection *c, int kind, virDomainPtr domain)
 {
-        LibvirtConnection *c = userdata;
         const char *id = domain_name_to_id(virDomainGetName(domain));
 
-        (void) connection;
-        (void) alias;
         if (!id)
                 return;
         g_mutex_lock(&c->lock);
         if (c->is_announced)
-                push_news(c, NEWS_DEVICES, id, DOMAIN_ABSENT);
+                push_news(c, kind, id, DOMAIN_ABSENT);
         g_mutex_unlock(&c->lock);
+}
+
+/* A device was plugged in, or is gone. */
+static void on_device(virConnectPtr connection, virDomainPtr domain, const char *alias,
+                      void *userdata)
+{
+        (void) connection;
+        (void) alias;
+        tell_of(userdata, NEWS_DEVICES, domain);
+}
+
+static void on_reset(virConnectPtr connection, virDomainPtr domain, void *userdata)
+{
+        (void) connection;
+        tell_of(userdata, NEWS_RESET, domain);
 }
 
 static void mark_broken(LibvirtConnection *c)
@@ -239,6 +249,7 @@ static const struct {
         {VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle)},
         {VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, VIR_DOMAIN_EVENT_CALLBACK(on_device)},
         {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_device)},
+        {VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(on_reset)},
 };
 
 typedef struct Pair {

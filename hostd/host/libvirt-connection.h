@@ -17,7 +17,7 @@
 typedef struct LibvirtConnection LibvirtConnection;
 
 typedef struct News {
-        enum { NEWS_CONNECTED, NEWS_LOST, NEWS_DOMAIN, NEWS_DEVICES } kind;
+        enum { NEWS_CONNECTED, NEWS_LOST, NEWS_DOMAIN, NEWS_DEVICES, NEWS_RESET } kind;
         char id[ID_LENGTH + 1]; /* of the last two */
         DomainState state;      /* of NEWS_DOMAIN */
 } News;

@@ -150,6 +150,29 @@ static void test_copies(void)
         need(destroy_sandbox("a"), "destroy");
 }
 
+static void test_reboot(void)
+{
+        g_autofree char *before = NULL;
+
+        need(create_sandbox("a"), "create");
+        fake_host_reboot(id_of("a"));
+        settle();
+        tap_is_str(state_of("a"), "ready", "a copy whose guest reboots is there again");
+        tap_is_str(row_of("a")->started_from, "boot", "it has booted");
+        is_memory("a", "", "and has nothing of the image");
+        tap_is_int(identity_of("a")->renewals, 1, "it stays who it is");
+        before = describe_world();
+        fake_host_reboot(id_of("a"));
+        settle();
+        (void) is_same_world(before, "one that has its kernel reboots by itself");
+        fake_host_fail_next("hypervisor_stop_unbootable", FAULT_HYPERVISOR_FAILED);
+        fake_host_reboot(id_of("a"));
+        settle();
+        (void) is_same_world(before, "one of which libvirt does not say is left alone");
+        tap_ok(is_world_consistent(), "all is well");
+        need(destroy_sandbox("a"), "destroy");
+}
+
 static void test_not_before_it_is_itself(void)
 {
         Sandbox *s;
@@ -414,6 +437,7 @@ int main(void)
         test_hidden();
         test_quota();
         test_copies();
+        test_reboot();
         test_not_before_it_is_itself();
         test_restart_before_it_is_itself();
         test_boots();

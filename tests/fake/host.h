@@ -84,6 +84,8 @@ void fake_host_set_connected(bool is_connected);
  */
 void fake_host_set_domain(const char *id, DomainState state);
 DomainState fake_host_domain(const char *id);
+/* Its guest reboots: one that went on from a memory cannot do it by itself. */
+void fake_host_reboot(const char *id);
 unsigned fake_host_domains(void);
 /* The file that disk number `i` of the domain writes to, or NULL. Freed by the caller. */
 char *fake_host_disk(const char *id, unsigned i);

@@ -85,6 +85,10 @@ static void deliver(Hypervisor *h, FakeNews *news)
                 if (h->observer->devices)
                         h->observer->devices(news->id, h->userdata);
                 break;
+        case FAKE_NEWS_RESET:
+                if (h->observer->reset)
+                        h->observer->reset(news->id, h->userdata);
+                break;
         case FAKE_NEWS_CONNECTION:
                 if (h->is_connected == news->is_connected)
                         break;
@@ -311,6 +315,19 @@ static int turn_off(const char *what, const char *id, DomainState state, Fault *
 int hypervisor_stop_domain(G_GNUC_UNUSED Hypervisor *h, const char *id, Fault *f)
 {
         return turn_off("hypervisor_stop_domain", id, DOMAIN_SHUT_OFF, f);
+}
+
+int hypervisor_stop_unbootable(G_GNUC_UNUSED Hypervisor *h, const char *id, Fault *f)
+{
+        FakeDomain *d;
+        int r = fake_enter_domain("hypervisor_stop_unbootable", id, &d, f);
+
+        if (r < 0)
+                return r;
+        bool is_stopped = d->is_loaded && fake_is_on(d);
+        if (is_stopped)
+                fake_set_state(d, DOMAIN_SHUT_OFF);
+        return fake_leave(is_stopped, f);
 }
 
 int hypervisor_remove_domain(G_GNUC_UNUSED Hypervisor *h, const char *id, Fault *f)

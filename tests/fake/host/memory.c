@@ -137,6 +137,7 @@ int fake_boot(FakeDomain *d, DomainState state, Fault *f)
         if (r < 0)
                 return r;
         d->guest.boot = ++fake.last_boot;
+        d->is_loaded = false;
         g_clear_pointer(&d->guest.text, g_free);
         g_clear_pointer(&d->saved, g_free);
         fake_set_state(d, state);
@@ -168,6 +169,7 @@ int fake_load(FakeDomain *d, const DomainSpec *spec, Fault *f)
 
         if (r < 0)
                 return r;
+        d->is_loaded = true;
         g_assert(spec->n_disks == d->paths->len &&
                  g_str_equal(spec->disks[0].path, d->paths->pdata[0]));
         fake_set_state(d, DOMAIN_LOADING);

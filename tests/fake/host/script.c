@@ -154,6 +154,14 @@ void fake_host_set_domain(const char *id, DomainState state)
         fake_unlock();
 }
 
+void fake_host_reboot(const char *id)
+{
+        fake_lock();
+        if (fake.is_connected)
+                fake_push_news((FakeNews){.kind = FAKE_NEWS_RESET, .id = g_strdup(id)});
+        fake_unlock();
+}
+
 void fake_host_add_domain(const char *id, const char *disk_path, DomainState state)
 {
         DomainDisk disk = {(char *) "vda", (char *) disk_path};

@@ -28,6 +28,7 @@ typedef struct FakeDomain {
         GPtrArray *nics;            /* of FakeNic */
         bool agent_answers, is_frozen;
         bool is_transient; /* goes with the process */
+        bool is_loaded;    /* it went on from a memory, and cannot boot */
         GHashTable *files; /* path → GBytes */
         FakeGuest guest;
         char *saved;         /* where its memory was written to last, or NULL */
@@ -143,6 +144,7 @@ typedef enum FakeNewsKind {
         FAKE_NEWS_DOMAIN,
         FAKE_NEWS_CONNECTION,
         FAKE_NEWS_DEVICES,
+        FAKE_NEWS_RESET,
 } FakeNewsKind;
 
 typedef struct FakeNews {
