@@ -75,10 +75,11 @@ int file_read(const char *path, size_t max, char **ret_text, size_t *ret_size, F
 int file_sha256(int fd, char ret_hex[static SHA256_HEX_SIZE], Fault *f)
 {
         enum { CHUNK = 1 << 20 };
-        g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-        g_autofree guchar *buffer = g_malloc(CHUNK);
+        g_autofree uint8_t *buffer = g_malloc(CHUNK);
+        struct sha256_ctx sum;
         off_t offset = 0;
 
+        sha256_init(&sum);
         for (;;) {
                 ssize_t n = pread(fd, buffer, CHUNK, offset);
                 if (n < 0 && errno == EINTR)
@@ -87,10 +88,10 @@ int file_sha256(int fd, char ret_hex[static SHA256_HEX_SIZE], Fault *f)
                         return fault_set_errno(f, FAULT_IO, errno, "cannot read a file to hash it");
                 if (n == 0)
                         break;
-                g_checksum_update(sum, buffer, n);
+                sha256_update(&sum, (size_t) n, buffer);
                 offset += n;
         }
-        (void) g_strlcpy(ret_hex, g_checksum_get_string(sum), SHA256_HEX_SIZE);
+        sha256_end(&sum, ret_hex);
         return 0;
 }
 

@@ -4,6 +4,7 @@
 /* Whole reads and writes on file descriptors, and directories that go as one. */
 
 #include "base/fault.h"
+#include "base/sha256.h"
 
 #include <glib.h>
 #include <stdint.h>
@@ -19,7 +20,6 @@ int pread_all(int fd, void *buffer, size_t size, uint64_t offset);
 int file_read(const char *path, size_t max, char **ret_text, size_t *ret_size, Fault *f);
 
 /* The hexadecimal SHA-256 of all that can be read from `fd`, from offset 0. Blocks. */
-#define SHA256_HEX_SIZE 65
 int file_sha256(int fd, char ret_hex[static SHA256_HEX_SIZE], Fault *f);
 
 /* Removes a directory and all below it, never following a symbolic link and never crossing a mount;

@@ -351,19 +351,20 @@ int content_equal(Content *old, Content *new, const Delta *delta, bool *ret, Fau
 
 int content_sha256(Content *content, char ret_hex[static SHA256_HEX_SIZE], Fault *f)
 {
-        g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
         size_t chunk = (size_t) MIN(content->size, CHUNK);
         g_autofree uint8_t *buffer = g_malloc(MAX(chunk, 1));
+        struct sha256_ctx sum;
 
+        sha256_init(&sum);
         for (uint64_t offset = 0; offset < content->size;) {
                 size_t n = (size_t) MIN(content->size - offset, chunk);
 
                 int r = content_read(content, offset, buffer, n, f);
                 if (r < 0)
                         return r;
-                g_checksum_update(sum, buffer, (gssize) n);
+                sha256_update(&sum, n, buffer);
                 offset += n;
         }
-        (void) g_strlcpy(ret_hex, g_checksum_get_string(sum), SHA256_HEX_SIZE);
+        sha256_end(&sum, ret_hex);
         return 0;
 }

@@ -122,15 +122,14 @@ typedef struct Copy {
         int from;
         int to; /* -1: only hashed */
         uint64_t size;
-        GChecksum *sum; /* NULL: only copied */
-        char *buffer;   /* of COPY_CHUNK bytes */
+        struct sha256_ctx *sum; /* NULL: only copied */
+        char *buffer;           /* of COPY_CHUNK bytes */
 } Copy;
 
 static void hash_zeros(Copy *copy, uint64_t size)
 {
         for (; copy->sum && size > 0; size -= MIN(size, ZERO_BLOCK))
-                g_checksum_update(copy->sum, (const guchar *) zeros,
-                                  (gssize) MIN(size, ZERO_BLOCK));
+                sha256_update(copy->sum, (size_t) MIN(size, ZERO_BLOCK), (const uint8_t *) zeros);
 }
 
 static int pwrite_all(int fd, const char *bytes, size_t size, uint64_t offset)
@@ -174,7 +173,7 @@ static int copy_data(Copy *copy, uint64_t offset, uint64_t end)
                 if (r < 0)
                         return r;
                 if (copy->sum)
-                        g_checksum_update(copy->sum, (const guchar *) copy->buffer, (gssize) n);
+                        sha256_update(copy->sum, (size_t) n, (const uint8_t *) copy->buffer);
                 offset += n;
         }
         return 0;
@@ -211,13 +210,15 @@ static int copy_all(Copy *copy)
 
 static int hash_fd(int fd, uint64_t size, char ret_hex[static SHA256_HEX_SIZE], Fault *f)
 {
-        g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-        Copy copy = {.from = fd, .to = -1, .size = size, .sum = sum};
+        struct sha256_ctx sum;
+        Copy copy = {.from = fd, .to = -1, .size = size, .sum = &sum};
+
+        sha256_init(&sum);
         int r = copy_all(&copy);
 
         if (r < 0)
                 return fault_set_errno(f, FAULT_IO, r, "cannot read the image");
-        g_strlcpy(ret_hex, g_checksum_get_string(sum), SHA256_HEX_SIZE);
+        sha256_end(&sum, ret_hex);
         return 0;
 }
 
@@ -250,15 +251,17 @@ static bool share_blocks(int from, int to, uint64_t size)
 static int import_into(int from, int to, const char *path, const Head *head, ImageInfo *ret,
                        Fault *f)
 {
-        g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+        struct sha256_ctx sum;
         bool is_shared = share_blocks(from, to, head->file_size);
         Copy copy = {
                 .from = is_shared ? to : from,
                 .to = is_shared ? -1 : to,
                 .size = head->file_size,
-                .sum = sum,
+                .sum = &sum,
         };
         Head copied = {0};
+
+        sha256_init(&sum);
         int r = copy_all(&copy);
 
         if (r == -ENODATA)
@@ -278,7 +281,7 @@ static int import_into(int from, int to, const char *path, const Head *head, Ima
                 .virtual_size_bytes = copied.virtual_size,
                 .file_size_bytes = allocated_bytes(to),
         };
-        g_strlcpy(ret->sha256, g_checksum_get_string(sum), sizeof ret->sha256);
+        sha256_end(&sum, ret->sha256);
         return 0;
 }
 
@@ -319,7 +322,7 @@ int image_inspect(int fd, ImageFormat format, bool hash, ImageInfo *ret, Fault *
 static int copy_small(int from, int to, const char *path, uint64_t max,
                       char ret_sha256[static SHA256_HEX_SIZE], Fault *f)
 {
-        g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+        struct sha256_ctx sum;
         struct stat st;
 
         if (fstat(from, &st) < 0 || !S_ISREG(st.st_mode))
@@ -328,11 +331,13 @@ static int copy_small(int from, int to, const char *path, uint64_t max,
         if ((uint64_t) st.st_size > max)
                 return fault_set(f, FAULT_INVALID_ARGUMENT,
                                  "the file for '%s' is larger than %" PRIu64 " bytes", path, max);
-        Copy copy = {.from = from, .to = to, .size = (uint64_t) st.st_size, .sum = sum};
+        Copy copy = {.from = from, .to = to, .size = (uint64_t) st.st_size, .sum = &sum};
+
+        sha256_init(&sum);
         int r = copy_all(&copy);
         if (r < 0)
                 return fault_set_errno(f, FAULT_IO, r, "cannot copy to '%s'", path);
-        g_strlcpy(ret_sha256, g_checksum_get_string(sum), SHA256_HEX_SIZE);
+        sha256_end(&sum, ret_sha256);
         return 0;
 }
 
