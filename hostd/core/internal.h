@@ -90,7 +90,8 @@ char *template_path(const Manager *m, const char *id, const char *file);
 /* FAULT_WRONG_STATE where a disk of a cloned domain is not as it was when it was imported. */
 int template_check_unchanged(const Template *t, Fault *f);
 
-/* -- warm templates and pools (core/warm.c) ---------------------------------------------------- */
+/* -- warm templates and pools (core/warm.c, core/pool.c)
+ * ---------------------------------------------------- */
 
 #define PURPOSE_WARM "warm"
 #define PURPOSE_POOL "pool"

@@ -1,28 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Warm templates and pools.
+/* Warm templates.
  *
  * A warm image is the point POINT_BOOTED, with memory, of a sandbox that nobody sees: it booted the
  * template, came to rest, was snapshotted and switched off, and stays for the sake of its files. To
- * create a sandbox is to branch from that point. A pool's sandboxes are such branches that are
- * ready, have no owner yet, and are handed out whole. All of it is told from the rows: what an
- * earlier process left half-made is destroyed, and made again. */
+ * create a sandbox is to branch from that point. All of it is told from the rows: what an earlier
+ * process left half-made is destroyed, and made again. */
 
-#include "core/internal.h"
+#include "core/warm-private.h"
 
 #include "base/log.h"
 #include "base/quantity.h"
 
 #include <string.h>
 
-#define POOL_RETRY_USEC (30 * USEC_PER_SEC)
-
-static bool has_purpose(const Sandbox *s, const Template *t, const char *purpose)
+bool warm_has_purpose(const Sandbox *s, const Template *t, const char *purpose)
 {
         return s->template == t && g_str_equal(s->row->purpose, purpose);
 }
 
-static char *bus_path(const Template *t)
+char *warm_bus_path(const Template *t)
 {
         return g_strdup_printf("/sh/fluid/Host1/template/%s", t->row->id.text);
 }
@@ -47,7 +44,7 @@ static Snapshot *find_image(const Template *t, unsigned vcpus, uint64_t memory_b
 
         for (guint i = 0; i < list->len; i++) {
                 const Sandbox *s = list->pdata[i];
-                if (has_purpose(s, t, PURPOSE_WARM) && s->state != SANDBOX_DESTROYING &&
+                if (warm_has_purpose(s, t, PURPOSE_WARM) && s->state != SANDBOX_DESTROYING &&
                     s->row->vcpus == vcpus && s->row->memory_bytes == memory_bytes &&
                     is_usable(t->manager, image_of(s)))
                         return image_of(s);
@@ -91,7 +88,7 @@ static void destroyed(int r, const Fault *f, void *userdata)
                 log_warning("a sandbox of fluid's own could not be destroyed yet: %s", f->message);
 }
 
-static void destroy_own(Sandbox *s)
+void warm_destroy_own(Sandbox *s)
 {
         Caller own = manager_own_caller();
         Fault f = {0};
@@ -107,10 +104,10 @@ static void drop_other_images(const Template *t, const Sandbox *kept)
 
         for (guint i = 0; i < list->len; i++) {
                 Sandbox *s = list->pdata[i];
-                if (s != kept && has_purpose(s, t, PURPOSE_WARM) &&
+                if (s != kept && warm_has_purpose(s, t, PURPOSE_WARM) &&
                     s->row->vcpus == kept->row->vcpus &&
                     s->row->memory_bytes == kept->row->memory_bytes)
-                        destroy_own(s);
+                        warm_destroy_own(s);
         }
 }
 
@@ -144,7 +141,7 @@ static void end_warming(Warming *q, int r, const Fault *f)
         else
                 log_info("template '%s' is warm", t->row->name);
         if (builder && r < 0)
-                destroy_own(builder);
+                warm_destroy_own(builder);
         else if (builder)
                 drop_other_images(t, builder);
         set_phase(t, "");
@@ -261,8 +258,8 @@ static void booted(int r, const Fault *f, void *userdata)
                 end_warming(q, r, &why);
 }
 
-static SandboxRow *own_row(const Template *t, const char *purpose, unsigned vcpus,
-                           uint64_t memory_bytes)
+SandboxRow *warm_own_row(const Template *t, const char *purpose, unsigned vcpus,
+                         uint64_t memory_bytes)
 {
         SandboxSpec spec = {.vcpus = vcpus,
                             .memory_bytes = memory_bytes,
@@ -301,7 +298,7 @@ static int begin_audited(Template *t, SandboxRow *row, AuditEntry *entry, Fault 
 
 static int begin_warm(Template *t, unsigned vcpus, uint64_t memory_bytes, Fault *f)
 {
-        g_autofree char *path = bus_path(t);
+        g_autofree char *path = warm_bus_path(t);
         int r = template_check_unchanged(t, f);
 
         if (r == 0)
@@ -311,13 +308,13 @@ static int begin_warm(Template *t, unsigned vcpus, uint64_t memory_bytes, Fault 
         if (r < 0)
                 return r;
         /* It may be what a call to an earlier process was about. */
-        return begin_audited(t, own_row(t, PURPOSE_WARM, vcpus, memory_bytes),
+        return begin_audited(t, warm_own_row(t, PURPOSE_WARM, vcpus, memory_bytes),
                              audit_resume(t->manager, "template.warm", path), f);
 }
 
 /* -- on request ----------------------------------------------------------------------------- */
 
-static int keep_warm(Template *t, bool is_warm, unsigned pool, Fault *f)
+int warm_keep(Template *t, bool is_warm, unsigned pool, Fault *f)
 {
         bool was_warm = t->row->is_warm;
         unsigned pool_before = t->row->pool;
@@ -333,7 +330,7 @@ static int keep_warm(Template *t, bool is_warm, unsigned pool, Fault *f)
         return r;
 }
 
-static int check_can_change(const Template *t, Fault *f)
+int warm_check_can_change(const Template *t, Fault *f)
 {
         int r = manager_admits_work(t->manager, f);
 
@@ -355,9 +352,9 @@ static int check_sizes(const Manager *m, unsigned vcpus, uint64_t memory_bytes, 
 
 int template_warm(Template *t, Caller *caller, unsigned vcpus, uint64_t memory_bytes, Fault *f)
 {
-        g_autofree char *path = bus_path(t);
+        g_autofree char *path = warm_bus_path(t);
         AuditEntry *entry = NULL;
-        int r = check_can_change(t, f);
+        int r = warm_check_can_change(t, f);
 
         vcpus = vcpus ? vcpus : t->row->vcpus;
         memory_bytes = memory_bytes ? memory_bytes : t->row->memory_bytes;
@@ -387,12 +384,12 @@ int template_warm(Template *t, Caller *caller, unsigned vcpus, uint64_t memory_b
         (void) json_object_object_add(detail, "memory_bytes", json_object_new_uint64(memory_bytes));
         r = audit_begin(t->manager, caller, "template.warm", path, detail, &entry, f);
         if (r == 0)
-                r = keep_warm(t, true, t->row->pool, f);
+                r = warm_keep(t, true, t->row->pool, f);
         if (r < 0 || t->builder_id.text[0] || find_image(t, vcpus, memory_bytes)) {
                 (void) audit_end(entry, r, f);
                 return r;
         }
-        return begin_audited(t, own_row(t, PURPOSE_WARM, vcpus, memory_bytes), entry, f);
+        return begin_audited(t, warm_own_row(t, PURPOSE_WARM, vcpus, memory_bytes), entry, f);
 }
 
 int template_wait_warm(Template *t, uint64_t timeout_usec, OperationDone done, void *userdata,
@@ -493,9 +490,9 @@ static void cooled(int r, const Fault *f, void *userdata)
 
 int template_cool(Template *t, Caller *caller, OperationDone done, void *userdata, Fault *f)
 {
-        g_autofree char *path = bus_path(t);
+        g_autofree char *path = warm_bus_path(t);
         AuditEntry *entry = NULL;
-        int r = check_can_change(t, f);
+        int r = warm_check_can_change(t, f);
 
         if (r < 0)
                 return r;
@@ -503,7 +500,7 @@ int template_cool(Template *t, Caller *caller, OperationDone done, void *userdat
         (void) json_object_object_add(detail, "name", json_object_new_string(t->row->name));
         r = audit_begin(t->manager, caller, "template.cool", path, detail, &entry, f);
         if (r == 0)
-                r = keep_warm(t, false, 0, f);
+                r = warm_keep(t, false, 0, f);
         if (r < 0) {
                 (void) audit_end(entry, r, f);
                 return r;
@@ -515,214 +512,7 @@ int template_cool(Template *t, Caller *caller, OperationDone done, void *userdat
         return 0;
 }
 
-/* -- pools ---------------------------------------------------------------------------------- */
-
-typedef struct PoolCount {
-        unsigned ready, coming;
-        Sandbox *spare;   /* one that could go, or NULL */
-        Sandbox *useless; /* one that has to, or NULL */
-} PoolCount;
-
-static bool is_of_image(const Sandbox *s, const Snapshot *image)
-{
-        const Snapshot *point = snapshot_find(s, POINT_BOOTED);
-
-        return point && image && point->row->created_usec == image->row->created_usec;
-}
-
-static PoolCount count_pool(const Template *t, const Snapshot *image)
-{
-        g_autoptr(GPtrArray) list = manager_list(t->manager, OBJECT_SANDBOX);
-        PoolCount count = {0};
-
-        for (guint i = 0; i < list->len; i++) {
-                Sandbox *s = list->pdata[i];
-                if (!has_purpose(s, t, PURPOSE_POOL) || s->state == SANDBOX_DESTROYING)
-                        continue;
-                if (s->state == SANDBOX_FAILED || s->state == SANDBOX_STOPPED ||
-                    (image && !is_of_image(s, image))) {
-                        count.useless = s;
-                        continue;
-                }
-                count.ready += s->state == SANDBOX_READY;
-                count.coming += s->state != SANDBOX_READY;
-                count.spare = s;
-        }
-        return count;
-}
-
-/* Counted in full, though copies share most of it. */
-static uint64_t pool_memory_bytes(const Manager *m)
-{
-        uint64_t bytes = 0;
-        GHashTableIter iter;
-        void *object;
-
-        g_hash_table_iter_init(&iter, m->objects[OBJECT_SANDBOX]);
-        while (g_hash_table_iter_next(&iter, NULL, &object)) {
-                const Sandbox *s = object;
-                if (g_str_equal(s->row->purpose, PURPOSE_POOL))
-                        bytes += s->row->memory_bytes;
-        }
-        return bytes;
-}
-
-/* What was asked for, while anything is taken from it. */
-static unsigned pool_target(const Template *t)
-{
-        uint64_t idle = now_monotonic_usec() - t->pool_taken_usec;
-
-        if (!t->row->is_warm || t->is_busy || t->is_cooling)
-                return 0;
-        if (template_check_unchanged(t, NULL) < 0)
-                return 0;
-        return idle > t->manager->config->pool_idle_usec ? MIN(t->row->pool, 1) : t->row->pool;
-}
-
-static void tend(Template *t);
-
-static int on_pool_timer(sd_event_source *source, uint64_t usec, void *userdata)
-{
-        Template *t = userdata;
-
-        (void) source;
-        (void) usec;
-        t->pool_timer = sd_event_source_disable_unref(t->pool_timer);
-        tend(t);
-        return 0;
-}
-
-static void tend_in(Template *t, uint64_t usec)
-{
-        t->pool_timer = sd_event_source_disable_unref(t->pool_timer);
-        (void) sd_event_add_time_relative(t->manager->event, &t->pool_timer, CLOCK_MONOTONIC, usec,
-                                          1, on_pool_timer, t);
-}
-
-static void retry_later(Template *t)
-{
-        t->pool_retry_usec = now_monotonic_usec() + POOL_RETRY_USEC;
-}
-
-static void add_member(Template *t, Snapshot *image)
-{
-        Manager *m = t->manager;
-        uint64_t memory_bytes = t->row->memory_bytes;
-        Sandbox *s;
-        Fault f = {0};
-        int r = manager_has_room(m, &f);
-
-        if (r == 0 && pool_memory_bytes(m) + memory_bytes > m->config->pool_memory_max_bytes)
-                return;
-        if (r == 0)
-                r = sandbox_make(m, own_row(t, PURPOSE_POOL, t->row->vcpus, memory_bytes), t, image,
-                                 false, NULL, &s, &f);
-        if (r == 0)
-                return;
-        log_warning("the pool of template '%s' is not filled now: %s", t->row->name, f.message);
-        retry_later(t);
-}
-
-/* One step; what it does leads to the next. */
-static void tend(Template *t)
-{
-        const Manager *m = t->manager;
-        unsigned target = pool_target(t);
-        uint64_t now = now_monotonic_usec();
-        PoolCount count;
-
-        if (m->is_draining || !hypervisor_is_connected(m->hypervisor))
-                return;
-        Snapshot *image =
-                target > 0 ? warm_find_image(t, t->row->vcpus, t->row->memory_bytes) : NULL;
-        count = count_pool(t, image);
-        manager_changed(t->manager, OBJECT_TEMPLATE, t);
-        if (count.useless) {
-                /* One that failed would fail again at once. */
-                if (count.useless->state == SANDBOX_FAILED)
-                        retry_later(t);
-                destroy_own(count.useless);
-        } else if (count.ready + count.coming > target && count.spare) {
-                destroy_own(count.spare);
-        } else if (image && count.coming == 0 && count.ready < target) {
-                /* One after the other: whoever creates a sandbox meanwhile must not wait for all.
-                 */
-                if (now >= t->pool_retry_usec)
-                        add_member(t, image);
-                if (t->pool_retry_usec > now)
-                        tend_in(t, POOL_RETRY_USEC);
-        } else if (target > 1 && m->config->pool_idle_usec != USEC_INFINITY) {
-                tend_in(t, t->pool_taken_usec + m->config->pool_idle_usec + USEC_PER_SEC - now);
-        }
-}
-
-/* From the loop: whoever calls this may be in the midst of a change. */
-void pool_tend(Template *t)
-{
-        if (!t->manager->is_closing)
-                tend_in(t, 0);
-}
-
-void pool_tend_all(Manager *m)
-{
-        g_autoptr(GPtrArray) list = manager_list(m, OBJECT_TEMPLATE);
-
-        for (guint i = 0; i < list->len; i++)
-                pool_tend(list->pdata[i]);
-}
-
-void pool_taken(Template *t)
-{
-        t->pool_taken_usec = now_monotonic_usec();
-        pool_tend(t);
-}
-
-Sandbox *pool_find(Template *t, unsigned vcpus, uint64_t memory_bytes)
-{
-        g_autoptr(GPtrArray) list = NULL;
-
-        if (vcpus != t->row->vcpus || memory_bytes != t->row->memory_bytes || t->is_cooling)
-                return NULL;
-        list = manager_list(t->manager, OBJECT_SANDBOX);
-        for (guint i = 0; i < list->len; i++) {
-                Sandbox *s = list->pdata[i];
-                if (has_purpose(s, t, PURPOSE_POOL) && s->state == SANDBOX_READY && !s->operation &&
-                    s->agent && agent_is_reachable(s->agent))
-                        return s;
-        }
-        return NULL;
-}
-
-int template_set_pool(Template *t, Caller *caller, unsigned size, Fault *f)
-{
-        const Config *c = t->manager->config;
-        g_autofree char *path = bus_path(t);
-        AuditEntry *entry = NULL;
-        int r = check_can_change(t, f);
-
-        if (r == 0 && size > 0 &&
-            (size > c->sandboxes_max || t->row->memory_bytes * size > c->pool_memory_max_bytes)) {
-                g_autofree char *most = size_format(c->pool_memory_max_bytes);
-                r = fault_set(f, FAULT_LIMITS_EXCEEDED,
-                              "a pool of %u would need more memory than pool_memory_max, %s", size,
-                              most);
-        }
-        if (r < 0)
-                return r;
-        Json *detail = json_object_new_object();
-        (void) json_object_object_add(detail, "name", json_object_new_string(t->row->name));
-        (void) json_object_object_add(detail, "pool", json_object_new_int64(size));
-        r = audit_begin(t->manager, caller, "template.pool", path, detail, &entry, f);
-        if (r == 0)
-                r = keep_warm(t, t->row->is_warm || size > 0, size, f);
-        (void) audit_end(entry, r, f);
-        if (r < 0)
-                return r;
-        t->pool_taken_usec = now_monotonic_usec();
-        t->pool_retry_usec = 0;
-        pool_tend(t);
-        return 0;
-}
+/* -- what is told -------------------------------------------------------------------------- */
 
 TemplateWarmth template_warmth(const Template *t)
 {
@@ -736,9 +526,9 @@ TemplateWarmth template_warmth(const Template *t)
 
         for (guint i = 0; i < list->len; i++) {
                 const Sandbox *s = list->pdata[i];
-                const Snapshot *image = has_purpose(s, t, PURPOSE_WARM) ? image_of(s) : NULL;
+                const Snapshot *image = warm_has_purpose(s, t, PURPOSE_WARM) ? image_of(s) : NULL;
                 w.memory_bytes += image ? image->row->memory_bytes : 0;
-                w.pool_ready += has_purpose(s, t, PURPOSE_POOL) && s->state == SANDBOX_READY;
+                w.pool_ready += warm_has_purpose(s, t, PURPOSE_POOL) && s->state == SANDBOX_READY;
         }
         return w;
 }
@@ -756,7 +546,7 @@ void warm_reconcile(Manager *m)
                 if (!g_str_equal(s->row->purpose, PURPOSE_WARM) || is_being_made)
                         continue;
                 if (!image_of(s))
-                        destroy_own(s);
+                        warm_destroy_own(s);
                 else if (s->state == SANDBOX_READY || s->state == SANDBOX_STARTING)
                         sandbox_pull_plug(s);
         }
