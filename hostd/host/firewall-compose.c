@@ -2,6 +2,7 @@
 #include "base/address-scope.h"
 #include "host/firewall-private.h"
 #include "host/firewall-text.h"
+#include "host/hypervisor.h"
 
 #include "base/cleanup.h"
 
@@ -139,6 +140,32 @@ static void compose_rule(const FirewallRule *rule, GString *out)
         g_string_append_printf(out, "goto %s\n", rule->allows ? "allowed" : "refused");
 }
 
+static bool has_any(unsigned octet, const AddressRange *ranges, size_t n)
+{
+        const AddressRange all = {(uint32_t) octet << 24, 8};
+
+        for (size_t i = 0; i < n; i++)
+                if (address_ranges_overlap(&all, &ranges[i]))
+                        return true;
+        return false;
+}
+
+/* Most addresses share their first octet with nothing special: one lookup by hash tells, before the
+ * search among ranges, which costs more than all other rules of a packet. */
+static void compose_internet(GString *out)
+{
+        size_t n;
+        const AddressRange *special = address_scope_ranges(&n);
+
+        g_string_append(out, "\t\tct original ip daddr & 255.0.0.0 != { ");
+        for (unsigned octet = 0; octet < 256; octet++)
+                if (has_any(octet, special, n))
+                        g_string_append_printf(out, "%s%u.0.0.0", octet ? ", " : "", octet);
+        g_string_append(out, " } ct original ip daddr != @local goto allowed\n"
+                             "\t\tct original ip daddr != @special ct original ip daddr != @local "
+                             "goto allowed\n");
+}
+
 void compose_profile(const Profile *p, GString *out)
 {
         g_string_append_printf(out, "\tchain profile-%s {\n", p->name);
@@ -151,8 +178,7 @@ void compose_profile(const Profile *p, GString *out)
                                 "\t\tct status & confirmed != 0 ct original ip saddr . ct original "
                                 "ip daddr @named goto allowed\n");
         if (p->has_internet)
-                g_string_append(out, "\t\tct original ip daddr != @special ct original ip daddr != "
-                                     "@local goto allowed\n");
+                compose_internet(out);
         g_string_append(out, "\t\tgoto refused\n\t}\n");
 }
 
@@ -183,6 +209,7 @@ void compose_tables(const Firewall *fw, const Model *m, GString *out)
         g_autoptr(GString) profiles = g_string_new(NULL);
         g_autoptr(GString) local = g_string_new(NULL);
         g_autoptr(GString) special = g_string_new("elements = ");
+        uint8_t gateway_mac[MAC_SIZE];
         size_t n_special;
         const AddressRange *not_public = address_scope_ranges(&n_special);
         g_autoptr(GList) sorted = g_list_sort(g_hash_table_get_values(m->profiles), by_name);
@@ -194,11 +221,13 @@ void compose_tables(const Firewall *fw, const Model *m, GString *out)
                 g_string_append(local, "elements = ");
                 compose_local(m, local);
         }
+        network_mac(fw->gateway, gateway_mac);
         const Hole holes[] = {
                 {"PREFIX", HOLE_INTERFACE, .text = FIREWALL_INTERFACE_PREFIX},
                 {"BRIDGE", HOLE_INTERFACE, .text = fw->bridge},
                 {"RANGE", HOLE_RANGE, .range = fw->range},
                 {"GATEWAY", HOLE_ADDRESS, .address = fw->gateway},
+                {"GATEWAY_MAC", HOLE_MAC, .mac = gateway_mac},
                 {"RESOLVER_PORT", HOLE_NUMBER, .number = fw->resolver_port},
                 {"LAST_MAX", HOLE_NUMBER, .number = FIREWALL_LAST_MAX},
                 {"LAST_SEC", HOLE_NUMBER, .number = FIREWALL_LAST_SEC},
