@@ -36,6 +36,14 @@ int isolation_remove_leaving(Isolation *i, Fault *f);
 /* manager_network_fault() may be another one. */
 void isolation_tell(const Isolation *i);
 
+/* -- the resolver (core/isolation-resolver.c) -- */
+
+/* Which names that sandbox may ask for; the resolver is started where it is needed. */
+int isolation_tell_resolver(Isolation *i, const SandboxRow *row, Fault *f);
+void isolation_tell_resolver_all(Isolation *i);
+/* The rules are told whom the resolver asks, where they do not know. */
+void isolation_take_upstreams(Isolation *i);
+
 /* -- watching (core/isolation-watch.c) -- */
 
 extern const LinksObserver isolation_observer;

@@ -321,6 +321,8 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
                 isolation_retry(i);
         }
         look_at_rules(i, NULL);
+        if (!fault_is_set(&i->rules_fault))
+                isolation_take_upstreams(i);
         for (guint k = 0; k < sandboxes->len && !fault_is_set(&i->rules_fault); k++)
                 mend(i, sandboxes->pdata[k]);
         if (!i->retry)

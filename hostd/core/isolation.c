@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <pwd.h>
 
 /* -- what a sandbox has ------------------------------------------------------------------------ */
 
@@ -54,65 +55,6 @@ static void describe(const Isolation *i, const SandboxRow *row, GArray **ret_por
                                  .ports = (const FirewallPort *) (void *) (*ret_ports)->data,
                                  .n_ports = (*ret_ports)->len};
         network_mac(address, ret->mac);
-}
-
-/* -- the resolver ------------------------------------------------------------------------------ */
-
-static int on_allowed(uint32_t client, const char *name, uint32_t address, uint32_t ttl_sec,
-                      void *userdata)
-{
-        Isolation *i = userdata;
-        Sandbox *s = isolation_sandbox_of(i->manager, client);
-        Fault f = {0};
-
-        if (!s)
-                return -ENOENT;
-        int r = firewall_allow(i->firewall, s->row->id.text, address, ttl_sec, &f);
-        if (r < 0)
-                log_warning("sandbox '%s' cannot be let to '%s': %s", s->row->name, name,
-                            f.message);
-        else
-                network_remember_name(s, address, ttl_sec);
-        return r;
-}
-
-static void on_resolver_died(const char *reason, void *userdata)
-{
-        (void) userdata;
-        log_error("fluid-resolver ended (%s); it is started again", reason);
-}
-
-static const ResolverObserver resolver_observer = {.allowed = on_allowed, .died = on_resolver_died};
-
-static int start_resolver(Isolation *i, Fault *f)
-{
-        const ResolverSettings settings = {.gateway = network_address(&i->range, 0),
-                                           .port = RESOLVER_PORT};
-
-        return i->resolver ? 0
-                           : resolver_new(i->manager->event, &settings, &resolver_observer, i,
-                                          &i->resolver, f);
-}
-
-static int tell_resolver(Isolation *i, const SandboxRow *row, Fault *f)
-{
-        const Profile *p = profiles_find(i->profiles, row->network);
-        uint32_t address = address_of(i, row);
-        int r;
-
-        if (!p || !p->rules.has_names) {
-                if (i->resolver)
-                        resolver_remove_client(i->resolver, address);
-                return 0;
-        }
-        r = start_resolver(i, f);
-        if (r < 0)
-                return r;
-        const ResolverClient client = {.address = address,
-                                       .patterns = p->names,
-                                       .n_patterns = p->n_names,
-                                       .allows_private = p->allows_private_names};
-        return resolver_set_client(i->resolver, &client, f);
 }
 
 /* -- loading ----------------------------------------------------------------------------------- */
@@ -173,19 +115,6 @@ static int load_rules(Isolation *i, Fault *f)
         return firewall_load(i->firewall, (const FirewallProfile *) (void *) profiles->data,
                              profiles->len, described, sandboxes->len,
                              (const AddressRange *) (void *) i->local->data, i->local->len, f);
-}
-
-static void tell_resolver_all(Isolation *i)
-{
-        g_autoptr(GPtrArray) sandboxes = isolation_sandboxes(i->manager);
-
-        for (guint k = 0; k < sandboxes->len; k++) {
-                const SandboxRow *row = ((Sandbox *) sandboxes->pdata[k])->row;
-                Fault f = {0};
-                if (tell_resolver(i, row, &f) < 0)
-                        log_error("the names of sandbox '%s' cannot be resolved: %s", row->name,
-                                  f.message);
-        }
 }
 
 /* -- for core ---------------------------------------------------------------------------------- */
@@ -322,7 +251,7 @@ int isolation_set_row(Manager *m, const SandboxRow *row, Fault *f)
         r = firewall_set(i->firewall, &described, f);
         if (r >= 0)
                 r = firewall_verify(i->firewall, row->id.text, f);
-        return r < 0 ? r : tell_resolver(i, row, f);
+        return r < 0 ? r : isolation_tell_resolver(i, row, f);
 }
 
 int isolation_set(Sandbox *s, Fault *f)
@@ -392,7 +321,7 @@ int isolation_load(Isolation *i, Fault *f)
                 r = firewall_verify_all(i->firewall, f);
         i->is_loaded = r >= 0;
         if (r >= 0)
-                tell_resolver_all(i);
+                isolation_tell_resolver_all(i);
         return r;
 }
 
@@ -401,11 +330,13 @@ static int open_kernel(Isolation *i, Fault *f)
         Manager *m = i->manager;
         const Config *c = m->config;
         g_autofree char *directory = g_build_filename(c->runtime_directory, "firewall", NULL);
+        const struct passwd *user = getpwnam(RESOLVER_USER);
         const FirewallSettings settings = {.directory = directory,
                                            .bridge = c->network_bridge,
                                            .range = i->range,
                                            .gateway = network_address(&i->range, 0),
-                                           .resolver_port = RESOLVER_PORT};
+                                           .resolver_port = RESOLVER_PORT,
+                                           .resolver_uid = user ? user->pw_uid : 0};
         int r = firewall_new(&settings, &i->firewall, f);
 
         if (r >= 0)
@@ -460,7 +391,7 @@ void isolation_reload(Manager *m)
                 return;
         }
         (void) profiles_free(old);
-        tell_resolver_all(i);
+        isolation_tell_resolver_all(i);
 }
 
 void isolation_free(Manager *m)

@@ -11,6 +11,8 @@
 
 /* Where the resolver of profiles with names listens on the gateway. */
 #define RESOLVER_PORT 5353
+/* As whom: units/fluid.sysusers. */
+#define RESOLVER_USER "fluid-resolver"
 
 /* Loads the rules of all sandboxes that there are. Where the kernel does not take them the daemon
  * goes on without networks: isolation_check(). */

@@ -471,6 +471,10 @@ void profiles_print_manual(FILE *to)
                 "letter. What follows a # is a comment. An unknown or repeated key, or a repeated "
                 "section, is an error: the daemon does not start, and on a reload keeps the old "
                 "profiles.\n.PP\n"
+                "Names are resolved by fluid\\-resolver, as a user of that name, who may send DNS "
+                "to the resolvers in /etc/resolv.conf and answers to guests, and nothing else; "
+                "what else it sends is dropped, and counted in\n"
+                ".IR \"nft list counter inet fluid dropped\\-resolver\" .\n.PP\n"
                 "A sandbox never reaches another one, nor its own host but for the gateway's DHCP "
                 "and DNS, whatever is allowed here. It may send TCP, UDP and ICMP over IPv4.\n"
                 ".SH KEYS\n",

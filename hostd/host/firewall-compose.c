@@ -209,6 +209,8 @@ void compose_tables(const Firewall *fw, const Model *m, GString *out)
         g_autoptr(GString) profiles = g_string_new(NULL);
         g_autoptr(GString) local = g_string_new(NULL);
         g_autoptr(GString) special = g_string_new("elements = ");
+        g_autoptr(GString) upstreams = g_string_new(NULL);
+        g_autofree char *user = NULL;
         uint8_t gateway_mac[MAC_SIZE];
         size_t n_special;
         const AddressRange *not_public = address_scope_ranges(&n_special);
@@ -221,6 +223,9 @@ void compose_tables(const Firewall *fw, const Model *m, GString *out)
                 g_string_append(local, "elements = ");
                 compose_local(m, local);
         }
+        compose_upstreams(fw, "\t\t", upstreams);
+        if (fw->resolver_uid)
+                user = g_strdup_printf("meta skuid %u goto from-resolver", fw->resolver_uid);
         network_mac(fw->gateway, gateway_mac);
         const Hole holes[] = {
                 {"PREFIX", HOLE_INTERFACE, .text = FIREWALL_INTERFACE_PREFIX},
@@ -229,6 +234,8 @@ void compose_tables(const Firewall *fw, const Model *m, GString *out)
                 {"GATEWAY", HOLE_ADDRESS, .address = fw->gateway},
                 {"GATEWAY_MAC", HOLE_MAC, .mac = gateway_mac},
                 {"RESOLVER_PORT", HOLE_NUMBER, .number = fw->resolver_port},
+                {"RESOLVER_USER", HOLE_RULES, .text = user ?: ""},
+                {"UPSTREAMS", HOLE_RULES, .text = upstreams->str},
                 {"LAST_MAX", HOLE_NUMBER, .number = FIREWALL_LAST_MAX},
                 {"LAST_SEC", HOLE_NUMBER, .number = FIREWALL_LAST_SEC},
                 {"SPECIAL", HOLE_RULES, .text = special->str},

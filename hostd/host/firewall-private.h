@@ -54,6 +54,9 @@ struct Firewall {
         AddressRange range;
         uint32_t gateway;
         uint16_t resolver_port;
+        uid_t resolver_uid;
+        ResolverUpstream upstreams[RESOLVER_UPSTREAMS_MAX]; /* that it asks */
+        unsigned n_upstreams;
 
         Model *model;
         GHashTable *owners;    /* "10.0.0.2", MAC, "tcp 127.0.0.1:80" → Sandbox */
@@ -86,6 +89,13 @@ void model_set_local(Model *m, const AddressRange *local, size_t n);
 int owners_add(GHashTable *owners, Sandbox *s, Fault *f);
 void owners_remove(GHashTable *owners, const Sandbox *s);
 
+/* -- changes ------------------------------------------------------------------------ firewall.c */
+
+/* A change of what is not a sandbox's, which the model has already: of the files, of the kernel,
+ * and of what is remembered of it. Where it did not come to the kernel, the model and the files
+ * have to be put back. */
+int tables_change(Firewall *fw, const char *text, bool *ret_has_changed, Fault *f);
+
 /* -- texts ------------------------------------------------------------------ firewall-compose.c */
 
 /* The lines "add element …" of one sandbox, with these counters; NULL: from 0. */
@@ -99,6 +109,8 @@ void compose_profile(const Profile *p, GString *out);
 void compose_tables(const Firewall *fw, const Model *m, GString *out);
 /* The elements of the set "local", or nothing. */
 void compose_local(const Model *m, GString *out);
+/* The rules for whom the resolver asks, each a line with that before it. */
+void compose_upstreams(const Firewall *fw, const char *before, GString *out);
 /* Lines of the same set become one: read in half the time. */
 void compose_grouped(const GString *lines, GString *out);
 

@@ -47,6 +47,7 @@ int firewall_new(const FirewallSettings *settings, Firewall **ret, Fault *f)
         fw->range = settings->range;
         fw->gateway = settings->gateway;
         fw->resolver_port = settings->resolver_port;
+        fw->resolver_uid = settings->resolver_uid;
         fw->model = model_new();
         fw->owners = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         if ((r = kernel_open(fw, f)) < 0)
@@ -256,26 +257,17 @@ int firewall_restore(Firewall *fw, Fault *f)
         return bridge_prepare(fw, true, f);
 }
 
-/* The ranges are part of what is compared whole, so it is read again. */
-int firewall_set_local(Firewall *fw, const AddressRange *local, size_t n_local, Fault *f)
+/* All but elements of sandboxes is compared whole, so it is read again. */
+int tables_change(Firewall *fw, const char *text, bool *ret_has_changed, Fault *f)
 {
-        g_autoptr(GString) text = g_string_new("flush set inet fluid local\n");
-        g_autoptr(GArray) old = g_array_copy(fw->model->local);
         g_autoptr(GHashTable) structure = NULL;
         uint32_t before = 0, after = 0;
         int r;
 
-        model_set_local(fw->model, local, n_local);
-        if (fw->model->local->len) {
-                g_string_append(text, "add element inet fluid local ");
-                compose_local(fw->model, text);
-        }
         if ((r = files_write_tables(fw, fw->model, f)) < 0 ||
-            (r = kernel_generation(fw, &before, f)) < 0 || (r = kernel_run(fw, text->str, f)) < 0) {
-                model_set_local(fw->model, &g_array_index(old, AddressRange, 0), old->len);
-                (void) files_write_tables(fw, fw->model, NULL);
+            (r = kernel_generation(fw, &before, f)) < 0 || (r = kernel_run(fw, text, f)) < 0)
                 return r;
-        }
+        *ret_has_changed = true;
         if ((r = structure_read(fw, &structure, f)) < 0 ||
             (r = kernel_generation(fw, &after, f)) < 0)
                 return r;
@@ -284,6 +276,25 @@ int firewall_set_local(Firewall *fw, const AddressRange *local, size_t n_local, 
         g_clear_pointer(&fw->structure, g_hash_table_unref);
         fw->structure = TAKE_PTR(structure);
         return 0;
+}
+
+int firewall_set_local(Firewall *fw, const AddressRange *local, size_t n_local, Fault *f)
+{
+        g_autoptr(GString) text = g_string_new("flush set inet fluid local\n");
+        g_autoptr(GArray) old = g_array_copy(fw->model->local);
+
+        model_set_local(fw->model, local, n_local);
+        if (fw->model->local->len) {
+                g_string_append(text, "add element inet fluid local ");
+                compose_local(fw->model, text);
+        }
+        bool has_changed = false;
+        int r = tables_change(fw, text->str, &has_changed, f);
+        if (!has_changed) {
+                model_set_local(fw->model, &g_array_index(old, AddressRange, 0), old->len);
+                (void) files_write_tables(fw, fw->model, NULL);
+        }
+        return r;
 }
 
 /* -- one --------------------------------------------------------------------------------------- */

@@ -43,9 +43,11 @@
 
 #include "base/address.h"
 #include "base/fault.h"
+#include "base/resolver-message.h"
 
 #include <glib.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Of the tap of sandbox ID: "fl-ID", 15 characters. What has such a name and no rules is mute. */
 #define FIREWALL_INTERFACE_PREFIX "fl-"
@@ -63,6 +65,7 @@ typedef struct FirewallSettings {
         AddressRange range;     /* the sandboxes' addresses */
         uint32_t gateway;       /* the host's own address there, which has DHCP and DNS */
         uint16_t resolver_port; /* where the resolver of profiles with names listens on it */
+        uid_t resolver_uid;     /* whose that resolver is; 0: no user's, and nobody is held to it */
 } FirewallSettings;
 
 /* What an administrator allows or denies by address. */
@@ -138,6 +141,10 @@ int firewall_remove(Firewall *fw, const char *id, Fault *f);
  * connection that was begun in that time may go on for a day. FAULT_LIMITS_EXCEEDED where 1,024
  * addresses are allowed at the time. */
 int firewall_allow(Firewall *fw, const char *id, uint32_t address, uint32_t ttl_sec, Fault *f);
+
+/* The resolver's user may send DNS to these, and answers to guests, and nothing else: it reads what
+ * guests and the internet write. To none, until this is called; also before a load. */
+int firewall_set_upstreams(Firewall *fw, const ResolverUpstream *upstreams, unsigned n, Fault *f);
 
 /* -- what is there ----------------------------------------------------------------------------- */
 

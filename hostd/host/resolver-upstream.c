@@ -128,10 +128,18 @@ static int on_reread(sd_event_source *source, uint64_t usec, void *userdata)
         if (has_changed) {
                 r->n_upstreams = n;
                 memcpy(r->upstreams, now, sizeof now);
+                if (r->observer.upstreams_changed)
+                        r->observer.upstreams_changed(r->userdata);
                 resolver_upstreams_tell(r);
         }
         (void) sd_event_source_set_time(source, usec + REREAD_USEC);
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+const ResolverUpstream *resolver_upstreams(const Resolver *r, unsigned *ret_n)
+{
+        *ret_n = r->n_upstreams;
+        return r->upstreams;
 }
 
 int resolver_upstreams_init(Resolver *r, const ResolverSettings *settings, Fault *f)

@@ -46,6 +46,9 @@ typedef struct ResolverObserver {
          * be NULL. The name is safe to print. */
         void (*refused)(uint32_t client, const char *name, ResolverReason reason, unsigned times,
                         void *userdata);
+        /* resolver_upstreams() are others from now on; those are asked once this returned. May be
+         * NULL. */
+        void (*upstreams_changed)(void *userdata);
         /* fluid-resolver ended, or was ended because it broke the protocol; it is started again
          * after a pause, which grows. */
         void (*died)(const char *reason, void *userdata);
@@ -102,6 +105,9 @@ typedef struct ResolverRefusal {
 } ResolverRefusal;
 /* `*ret` is an array of ResolverRefusal; the caller frees it. FAULT_NOT_FOUND. */
 int resolver_refusals(const Resolver *r, uint32_t client, GArray **ret, Fault *f);
+
+/* Whom it asks. */
+const ResolverUpstream *resolver_upstreams(const Resolver *r, unsigned *ret_n);
 
 /* How often the program was started. */
 unsigned resolver_starts(const Resolver *r);

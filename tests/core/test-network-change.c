@@ -168,6 +168,9 @@ static void test_names(void)
         need(address_parse(network_of("web").address, &address, &fixture.fault), "address");
         tap_is_str(fake_host_names(address), "deb.debian.org *.example.com",
                    "the resolver knows which names a sandbox may ask for");
+        tap_is_int(fake_host_asked(), 53, "the rules let it ask whom this host asks");
+        fake_host_set_upstream(5353);
+        tap_is_int(fake_host_asked(), 5353, "also when that changes");
         is_explained("198.51.100.7", false, "", "an address that no name had is not reached");
         tap_is_int(fake_host_resolve(address, "deb.debian.org", 0xc6336407, 60), 0,
                    "an address of one is let to");

@@ -152,6 +152,10 @@ void fake_host_take_rules(const char *id);
 
 /* The names that the client may ask for, or NULL. Valid until they change. */
 const char *fake_host_names(uint32_t client);
+/* From now on this host asks a resolver on that port, and fluid-resolver does. */
+void fake_host_set_upstream(uint16_t port);
+/* The port of the one resolver that the rules let it ask; 0 where there are none, or more. */
+unsigned fake_host_asked(void);
 /* It has asked for one, and it has that address. Returns what the observer said. */
 int fake_host_resolve(uint32_t client, const char *name, uint32_t address, uint32_t ttl_sec);
 

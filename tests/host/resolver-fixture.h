@@ -44,7 +44,7 @@ static Fault fault;
 
 /* What the observer was told, since the beginning of the case. */
 static GString *told;
-static unsigned n_deaths;
+static unsigned n_deaths, n_changes;
 static char *death;
 static int verdict;
 static Guest *watched; /* whose reply must not be there yet when an address is told */
@@ -83,7 +83,13 @@ static inline void died(const char *reason, void *userdata)
         death = g_strdup(reason);
 }
 
-static const ResolverObserver observer = {allowed, refused, died};
+static inline void upstreams_changed(void *userdata)
+{
+        (void) userdata;
+        n_changes++;
+}
+
+static const ResolverObserver observer = {allowed, refused, upstreams_changed, died};
 
 /* One round of the loop; the tests' own deadline is that of the test program. */
 static inline void turn(void)
@@ -289,7 +295,7 @@ static inline void tear_down(void)
 static inline void begin(void)
 {
         verdict = 0;
-        n_deaths = 0;
+        n_deaths = n_changes = 0;
         (void) g_string_assign(told, "");
         open_until_it_listens(NULL);
         set_client(CLIENT, false, "example.com *.example.com");

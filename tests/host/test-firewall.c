@@ -34,21 +34,26 @@ static void test_settings(void)
                 FirewallSettings settings;
         } rows[] = {
                 {"a bridge's name with a quote",
-                 {"/tmp/x", "a\"; drop", {RANGE, 16}, RANGE + 1, 5300}},
-                {"a bridge's name with a wildcard", {"/tmp/x", "f*", {RANGE, 16}, RANGE + 1, 5300}},
+                 {"/tmp/x", "a\"; drop", {RANGE, 16}, RANGE + 1, 5300, 0}},
+                {"a bridge's name with a wildcard",
+                 {"/tmp/x", "f*", {RANGE, 16}, RANGE + 1, 5300, 0}},
                 {"a bridge's name that is too long",
-                 {"/tmp/x", "sixteencharacter", {RANGE, 16}, RANGE + 1, 5300}},
+                 {"/tmp/x", "sixteencharacter", {RANGE, 16}, RANGE + 1, 5300, 0}},
                 {"a bridge that is called like a tap",
-                 {"/tmp/x", "fl-0", {RANGE, 16}, RANGE + 1, 5300}},
-                {"lo as bridge", {"/tmp/x", "lo", {RANGE, 16}, RANGE + 1, 5300}},
-                {"no bridge", {"/tmp/x", "", {RANGE, 16}, RANGE + 1, 5300}},
-                {"a directory with a wildcard", {"/tmp/*", "fluid0", {RANGE, 16}, RANGE + 1, 5300}},
-                {"a directory with a quote", {"/tmp/\"x", "fluid0", {RANGE, 16}, RANGE + 1, 5300}},
-                {"a relative directory", {"x", "fluid0", {RANGE, 16}, RANGE + 1, 5300}},
-                {"a gateway outside the range", {"/tmp/x", "fluid0", {RANGE, 16}, RANGE - 1, 5300}},
-                {"a range of one address", {"/tmp/x", "fluid0", {RANGE + 1, 32}, RANGE + 1, 5300}},
+                 {"/tmp/x", "fl-0", {RANGE, 16}, RANGE + 1, 5300, 0}},
+                {"lo as bridge", {"/tmp/x", "lo", {RANGE, 16}, RANGE + 1, 5300, 0}},
+                {"no bridge", {"/tmp/x", "", {RANGE, 16}, RANGE + 1, 5300, 0}},
+                {"a directory with a wildcard",
+                 {"/tmp/*", "fluid0", {RANGE, 16}, RANGE + 1, 5300, 0}},
+                {"a directory with a quote",
+                 {"/tmp/\"x", "fluid0", {RANGE, 16}, RANGE + 1, 5300, 0}},
+                {"a relative directory", {"x", "fluid0", {RANGE, 16}, RANGE + 1, 5300, 0}},
+                {"a gateway outside the range",
+                 {"/tmp/x", "fluid0", {RANGE, 16}, RANGE - 1, 5300, 0}},
+                {"a range of one address",
+                 {"/tmp/x", "fluid0", {RANGE + 1, 32}, RANGE + 1, 5300, 0}},
                 {"DNS's own port for the resolver",
-                 {"/tmp/x", "fluid0", {RANGE, 16}, RANGE + 1, 53}},
+                 {"/tmp/x", "fluid0", {RANGE, 16}, RANGE + 1, 53, 0}},
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -138,6 +143,35 @@ static void test_compiled(void)
                    "\t\tgoto refused\n"
                    "\t}\n",
                    "a profile is compiled in the order that is promised");
+}
+
+static void test_resolver(void)
+{
+        static const FirewallSettings settings = {"/tmp/x",  "fluid0", {RANGE, 16},
+                                                  RANGE + 1, 5300,     65000};
+        const ResolverUpstream upstreams[] = {
+                {.family = AF_INET, .port = htons(53), .address.v4 = {htonl(0xc0000235)}},
+                {.family = AF_INET6, .port = htons(5353), .address.v6 = IN6ADDR_LOOPBACK_INIT}};
+        g_autoptr(Firewall) fw = NULL;
+        g_autoptr(GString) text = g_string_new(NULL), tables = g_string_new(NULL);
+
+        g_assert(firewall_new(&settings, &fw, NULL) == 0);
+        compose_tables(fw, fw->model, tables);
+        tap_ok(strstr(tables->str, "\t\tmeta skuid 65000 goto from-resolver\n") &&
+                       strstr(tables->str, "chain asking {\n\t\t\n\t}"),
+               "the resolver's user is held to its chain, and asks nobody");
+        (void) firewall_set_upstreams(fw, upstreams, 2, NULL);
+        compose_upstreams(fw, "add ", text);
+        tap_is_str(text->str,
+                   "add ip daddr 192.0.2.53 udp dport 53 accept\n"
+                   "add ip daddr 192.0.2.53 tcp dport 53 accept\n"
+                   "add ip6 daddr ::1 udp dport 5353 accept\n"
+                   "add ip6 daddr ::1 tcp dport 5353 accept\n",
+                   "whom it asks is one rule for each protocol");
+        fw->resolver_uid = 0;
+        (void) g_string_truncate(tables, 0);
+        compose_tables(fw, fw->model, tables);
+        tap_ok(!strstr(tables->str, "skuid"), "where it has no user, root is not held to it");
 }
 
 static FirewallSandbox honest(void)
@@ -310,6 +344,7 @@ int main(void)
         g_autoptr(Firewall) fw = open_firewall();
 
         test_settings();
+        test_resolver();
         test_profiles();
         test_compiled();
         test_sandboxes(fw);

@@ -100,6 +100,7 @@ static void test_changes(void)
         while (ntohl(resolver->upstreams[0].address.v4.s_addr) != UINT32_C(0xc0000202))
                 turn();
         tap_ok(resolver->n_upstreams == 1 && n_deaths == 0, "and again when it has changed");
+        tap_is_int(n_changes, 1, "which is told once");
         resolver = resolver_free(resolver);
 }
 

@@ -180,6 +180,7 @@ Firewall *network_open_firewall(const Network *n)
                 .range = {NETWORK_RANGE, 16},
                 .gateway = NETWORK_GATEWAY,
                 .resolver_port = 5300,
+                .resolver_uid = NETWORK_RESOLVER_UID,
         };
         Firewall *fw = NULL;
         Fault f = {0};

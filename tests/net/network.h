@@ -25,6 +25,8 @@
 #define NETWORK_OTHER     0x0909090aU /* on the internet, too */
 #define NETWORK_LOCALHOST 0x7f000001U
 
+#define NETWORK_RESOLVER_UID 64999 /* the resolver's user; nobody's on this machine */
+
 #define SANDBOX_ID "000000000002"
 #define PEER_ID    "000000000003"
 

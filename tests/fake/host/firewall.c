@@ -252,6 +252,18 @@ int firewall_set_local(Firewall *fw, const AddressRange *local, size_t n_local, 
         return r;
 }
 
+int firewall_set_upstreams(G_GNUC_UNUSED Firewall *fw, const ResolverUpstream *upstreams,
+                           unsigned n, Fault *f)
+{
+        int r = fake_call("firewall_set_upstreams", f);
+
+        if (r < 0)
+                return r;
+        fake.n_upstreams = n;
+        memcpy(fake.upstreams, upstreams, n * sizeof *upstreams);
+        return 0;
+}
+
 /* Elements of tables that somebody took away cannot be added. */
 static int check_has_tables(Fault *f)
 {

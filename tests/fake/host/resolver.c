@@ -44,6 +44,12 @@ Resolver *resolver_free(Resolver *r)
         return NULL;
 }
 
+const ResolverUpstream *resolver_upstreams(G_GNUC_UNUSED const Resolver *r, unsigned *ret_n)
+{
+        *ret_n = 1;
+        return &fake.host_upstream;
+}
+
 int resolver_set_client(Resolver *resolver, const ResolverClient *client, Fault *f)
 {
         GString *text = g_string_new(client->allows_private ? "private" : "");
@@ -101,6 +107,17 @@ const char *fake_host_names(uint32_t client)
 {
         return fake.resolver ? g_hash_table_lookup(fake.resolver->clients, GUINT_TO_POINTER(client))
                              : NULL;
+}
+
+void fake_host_set_upstream(uint16_t port)
+{
+        fake.host_upstream = (ResolverUpstream){.family = AF_INET, .port = port};
+        fake.resolver->observer->upstreams_changed(fake.resolver->userdata);
+}
+
+unsigned fake_host_asked(void)
+{
+        return fake.n_upstreams == 1 ? fake.upstreams[0].port : 0;
 }
 
 int fake_host_resolve(uint32_t client, const char *name, uint32_t address, uint32_t ttl_sec)

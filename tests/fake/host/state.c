@@ -5,6 +5,7 @@ FakeHost fake = {
         .is_connected = true,
         .power_button_works = true,
         .agents_answer = true,
+        .host_upstream = {.family = AF_INET, .port = 53},
         .freeze_works = true,
         .identity_works = true,
         .firewall_works = true,

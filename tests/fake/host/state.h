@@ -5,6 +5,7 @@
 
 #include "host/agent.h"
 #include "host/links.h"
+#include "host/resolver.h"
 #include "tests/fake/host.h"
 
 /* What is in a guest's memory. */
@@ -70,6 +71,10 @@ typedef struct FakeHost {
         /* The loop's alone. */
         Hypervisor *hypervisor;
         struct Resolver *resolver;
+        ResolverUpstream host_upstream; /* whom this host asks */
+        ResolverUpstream
+                upstreams[RESOLVER_UPSTREAMS_MAX]; /* whom the rules let the resolver ask */
+        unsigned n_upstreams;
         bool agents_answer, freeze_works, identity_works;
         GPtrArray *agents, *processes, *tasks;
 } FakeHost;
