@@ -5,6 +5,11 @@
 #include "core/isolation-private.h"
 
 #include "base/log.h"
+#include "base/quantity.h"
+
+/* The first and the longest pause before a new attempt. */
+#define PAUSE_MIN_USEC (100 * USEC_PER_MSEC)
+#define PAUSE_MAX_USEC (30 * USEC_PER_SEC)
 
 typedef struct Ensure {
         Isolation *isolation;
@@ -42,6 +47,65 @@ static void set_network_fault(Isolation *i, const Fault *f)
         isolation_tell(i);
 }
 
+/* -- again ------------------------------------------------------------------------------------- */
+
+static int on_ensure_again(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Isolation *i = userdata;
+
+        (void) source;
+        (void) usec;
+        i->ensure_again = sd_event_source_disable_unref(i->ensure_again);
+        isolation_connected(i->manager);
+        return 0;
+}
+
+static void ensure_again(Isolation *i)
+{
+        if (i->ensure_again)
+                return;
+        i->ensure_pause_usec = CLAMP(2 * i->ensure_pause_usec, PAUSE_MIN_USEC, PAUSE_MAX_USEC);
+        (void) sd_event_add_time_relative(i->manager->event, &i->ensure_again, CLOCK_MONOTONIC,
+                                          i->ensure_pause_usec, 0, on_ensure_again, i);
+}
+
+/* One that ends as soon as it is started gets longer and longer pauses. */
+static void on_server_ended(void *userdata)
+{
+        Isolation *i = userdata;
+
+        i->server = network_server_free(i->server);
+        i->has_lost_server = true;
+        if (now_monotonic_usec() - i->ensured_usec > PAUSE_MAX_USEC)
+                i->ensure_pause_usec = 0;
+        ensure_again(i);
+}
+
+static void watch_server(Isolation *i)
+{
+        Fault f = {0};
+
+        i->server = network_server_free(i->server);
+        if (network_server_watch(i->manager->event, i->manager->config->network_name,
+                                 on_server_ended, i, &i->server, &f) >= 0)
+                return;
+        log_error("%s", f.message);
+        i->has_lost_server = true;
+        ensure_again(i);
+}
+
+static void tell_loss(Isolation *i, int r, const Fault *f)
+{
+        if (i->has_lost_server && (r >= 0 || !i->is_loss_told))
+                isolation_tell_repair(i, "", "the DHCP and DNS server of sandboxes had ended", NULL,
+                                      r, f);
+        i->is_loss_told = i->has_lost_server && r < 0;
+        if (r >= 0)
+                i->has_lost_server = false;
+}
+
+/* -- looking ----------------------------------------------------------------------------------- */
+
 /* The taps of a network that was made anew are nobody's ports. */
 static void ensure_done(void *request, int r, const Fault *f, void *userdata)
 {
@@ -53,10 +117,17 @@ static void ensure_done(void *request, int r, const Fault *f, void *userdata)
         if (i->manager->is_closing)
                 return;
         set_network_fault(i, r < 0 ? f : NULL);
-        if (r >= 0)
-                isolation_look_at_links(i);
-        if (r >= 0)
-                network_plug_all(i->manager);
+        if (r >= 0 && !i->has_lost_server)
+                i->ensure_pause_usec = 0;
+        tell_loss(i, r, f);
+        if (r < 0) {
+                ensure_again(i);
+                return;
+        }
+        i->ensured_usec = now_monotonic_usec();
+        watch_server(i);
+        isolation_look_at_links(i);
+        network_plug_all(i->manager);
 }
 
 static int check_collision(const Isolation *i, Fault *f)

@@ -4,6 +4,7 @@
 /* What the files of core/isolation*.c know of each other. */
 
 #include "core/isolation.h"
+#include "host/network-server.h"
 
 struct Isolation {
         Manager *manager;
@@ -20,6 +21,12 @@ struct Isolation {
         Fault rules_fault;   /* why the rules are not in the kernel as they ought to be */
         Fault network_fault; /* why libvirt's network is not there */
         bool is_ensuring, was_ensured;
+        NetworkServer *server;      /* that network's dnsmasq, where it runs */
+        bool has_lost_server;       /* it ended, and was not started again yet, */
+        bool is_loss_told;          /* which the trail has */
+        uint64_t ensured_usec;      /* when the network was seen to be there */
+        uint64_t ensure_pause_usec; /* before the next attempt */
+        sd_event_source *ensure_again;
         sd_event_source *retry, *plug_retry;
         uint64_t retry_usec;  /* the next pause */
         unsigned last_number; /* of the address that was given out last */
@@ -33,6 +40,10 @@ Sandbox *isolation_sandbox_of(const Manager *m, uint32_t address);
 int isolation_load(Isolation *i, Fault *f);
 /* Those that could not be before. */
 int isolation_remove_leaving(Isolation *i, Fault *f);
+/* What was put right, or could not be, for the trail; afterwards, as it is urgent. `who` may be
+ * NULL. */
+void isolation_tell_repair(Isolation *i, const char *object, const char *what, const char *who,
+                           int r, const Fault *f);
 /* manager_network_fault() may be another one. */
 void isolation_tell(const Isolation *i);
 

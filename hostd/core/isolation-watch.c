@@ -14,10 +14,8 @@
 #define RETRY_MIN_USEC (100 * USEC_PER_MSEC)
 #define RETRY_MAX_USEC (5 * USEC_PER_SEC)
 
-/* What was put right, or could not be, is in the trail; it is written afterwards, as it is urgent.
- */
-static void tell_repair(Isolation *i, const char *object, const char *what, const char *who, int r,
-                        const Fault *f)
+void isolation_tell_repair(Isolation *i, const char *object, const char *what, const char *who,
+                           int r, const Fault *f)
 {
         Caller caller = manager_own_caller();
         Json *detail = json_object_new_object();
@@ -141,7 +139,7 @@ static void repair_link(Isolation *i, Sandbox *s, const Link *link)
         if (r < 0)
                 isolation_cut_off(s, &f);
         if (r >= 0 || !was_cut_off)
-                tell_repair(i, path, what, NULL, r, &f);
+                isolation_tell_repair(i, path, what, NULL, r, &f);
 }
 
 bool isolation_look(Sandbox *s, bool is_own)
@@ -302,7 +300,7 @@ static void look_at_rules(Isolation *i, const char *who)
         r = put_right(i, was_good, &f);
         isolation_rules_changed(i, r, &f);
         if (was_good || r >= 0)
-                tell_repair(i, "", what, who, r, &f);
+                isolation_tell_repair(i, "", what, who, r, &f);
 }
 
 /* -- trying again ------------------------------------------------------------------------------ */

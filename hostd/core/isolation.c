@@ -402,6 +402,8 @@ void isolation_free(Manager *m)
                 return;
         i->retry = sd_event_source_disable_unref(i->retry);
         i->plug_retry = sd_event_source_disable_unref(i->plug_retry);
+        i->ensure_again = sd_event_source_disable_unref(i->ensure_again);
+        i->server = network_server_free(i->server);
         i->resolver = resolver_free(i->resolver);
         i->links = links_free(i->links);
         i->firewall = firewall_free(i->firewall);

@@ -232,7 +232,8 @@ void network_mac(uint32_t address, uint8_t ret[MAC_SIZE]);
  * libvirt's), isolated ports and no IPv6; libvirt does not start it by itself. It carries
  * <fluid:network xmlns:fluid="urn:fluid:network:1"/> in its metadata. One of fluid's that is not so
  * is made anew where no domain uses it, else FAULT_BUSY; where it is stopped, or its bridge was
- * deleted, in any case, and then the taps that there are have to be made its ports. FAULT_EXISTS
+ * deleted, in any case, and then the taps that there are have to be made its ports. Where only its
+ * dnsmasq is gone, libvirt starts it again, and nothing else changes. FAULT_EXISTS
  * where the name or the bridge is somebody else's; FAULT_INVALID_ARGUMENT where the range is too
  * small. Leases never end, and whoever has no reservation gets none. */
 int hypervisor_ensure_network(Hypervisor *h, const NetworkSpec *spec, Fault *f);

@@ -15,6 +15,9 @@ int network_check_spec(const NetworkSpec *spec, Fault *f);
 /* `uuid` is of the network that is defined anew, or NULL. Freed by the caller. */
 char *network_format_xml(const NetworkSpec *spec, const char *uuid);
 
+/* The <host> of one of its leases, from 1. Freed by the caller. */
+char *network_format_lease(const NetworkSpec *spec, unsigned number);
+
 /* Whether a network that libvirt showed is one of fluid's, and whether it is as the spec wants it;
  * the latter takes the UUID out of the document. */
 bool network_xml_is_own(XmlDoc *doc);

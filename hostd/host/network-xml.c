@@ -80,6 +80,15 @@ static void add_bridge(xmlNode *network, const NetworkSpec *spec)
         xml_set(xml_add(network, "port", NULL), "isolated", "yes");
 }
 
+static void fill_lease(xmlNode *host, const NetworkSpec *spec, unsigned number)
+{
+        uint32_t address = network_address(&spec->range, number);
+
+        set_mac(host, "mac", address);
+        set_address(host, "ip", address);
+        xml_set(xml_add(host, "lease", NULL), "expiry", "0");
+}
+
 /* No <range>: who has no reservation gets nothing. Leases never end, so that no guest loses its
  * address because it slept or nobody answered. */
 static void add_leases(xmlNode *network, const NetworkSpec *spec)
@@ -90,13 +99,8 @@ static void add_leases(xmlNode *network, const NetworkSpec *spec)
         set_address(ip, "address", network_address(&spec->range, 0));
         xml_set(ip, "prefix", prefix);
         xmlNode *dhcp = xml_add(ip, "dhcp", NULL);
-        for (unsigned i = 1; i <= spec->leases; i++) {
-                uint32_t address = network_address(&spec->range, i);
-                xmlNode *host = xml_add(dhcp, "host", NULL);
-                set_mac(host, "mac", address);
-                set_address(host, "ip", address);
-                xml_set(xml_add(host, "lease", NULL), "expiry", "0");
-        }
+        for (unsigned i = 1; i <= spec->leases; i++)
+                fill_lease(xml_add(dhcp, "host", NULL), spec, i);
 }
 
 static void add_option(xmlNode *options, const char *value)
@@ -141,6 +145,16 @@ char *network_format_xml(const NetworkSpec *spec, const char *uuid)
 
         if (uuid)
                 xml_add(xmlDocGetRootElement(doc), "uuid", uuid);
+        return xml_format(doc);
+}
+
+char *network_format_lease(const NetworkSpec *spec, unsigned number)
+{
+        g_autoptr(XmlDoc) doc = xmlNewDoc((const xmlChar *) "1.0");
+        xmlNode *host = xmlNewDocNode(doc, NULL, (const xmlChar *) "host", NULL);
+
+        xmlDocSetRootElement(doc, host);
+        fill_lease(host, spec, number);
         return xml_format(doc);
 }
 

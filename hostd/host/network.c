@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/quantity.h"
 #include "host/hypervisor-private.h"
+#include "host/network-server.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -209,6 +210,26 @@ static int start(NetworkCall *call, Fault *f)
         return create(call, f);
 }
 
+/* libvirt starts a dnsmasq that is gone when it has a lease to tell it of: also one that it has
+ * already. The network and what is plugged into it stay as they are. */
+static int revive(NetworkCall *call, Fault *f)
+{
+        const NetworkSpec *spec = call->spec;
+        g_autofree char *lease = network_format_lease(spec, 1);
+
+        if (virNetworkUpdate(call->network, VIR_NETWORK_UPDATE_COMMAND_MODIFY,
+                             VIR_NETWORK_SECTION_IP_DHCP_HOST, 0, lease,
+                             VIR_NETWORK_UPDATE_AFFECT_LIVE) < 0)
+                return network_fault(call, f, "start the DHCP and DNS server of");
+        if (network_server_runs(spec->name))
+                return 0;
+        return fault_set(f, FAULT_NETWORK_FAILED,
+                         "the DHCP and DNS server of network '%s' has ended, and libvirt does not "
+                         "start it again: look at libvirtd's log; 'virsh net-destroy %s' makes the "
+                         "network anew, and takes it from the sandboxes for a moment",
+                         spec->name, spec->name);
+}
+
 /* fluid starts it itself, once it has its rules. */
 static int set_manual(NetworkCall *call, Fault *f)
 {
@@ -256,7 +277,9 @@ static int mend(NetworkCall *call, const Found *found, Fault *f)
         if (r >= 0 && found->is_active && !is_good)
                 r = stop(call, f);
         if (r >= 0 && !is_good)
-                r = start(call, f);
+                return start(call, f);
+        if (r >= 0 && !network_server_runs(call->spec->name))
+                r = revive(call, f);
         return r;
 }
 

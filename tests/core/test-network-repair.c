@@ -496,6 +496,48 @@ static void test_without_kernel(void)
         is_well("nothing is left");
 }
 
+/* -- libvirt's network ------------------------------------------------------------------------ */
+
+static bool has_server(void *userdata)
+{
+        (void) userdata;
+        return fake_host_has_network_server();
+}
+
+static bool has_network_fault(void *userdata)
+{
+        return (*manager_network_fault(fixture.manager) != '\0') ==
+               (GPOINTER_TO_INT(userdata) != 0);
+}
+
+static void test_server(void)
+{
+        unsigned before = count_repairs("done"), failed = count_repairs("failed");
+
+        fake_host_end_network_server();
+        tap_ok(until(has_server, NULL), "a dnsmasq that was killed is started again");
+        settle();
+        tap_is_int(count_repairs("done") - before, 1, "which is in the trail");
+        is_told("DHCP and DNS server", "in words");
+        is_network("web", "up isolated", "no sandbox is cut off meanwhile");
+        tap_is_str(manager_network_fault(fixture.manager), "", "nor is a new one refused");
+
+        fake_host_set_foreign_network(true);
+        fake_host_end_network_server();
+        tap_ok(until(has_network_fault, GINT_TO_POINTER(true)),
+               "where that does not work it is said");
+        settle();
+        is_network("web", "up isolated", "those that have a network keep it");
+        is_refused(create_networked("new", "isolated", NULL), FAULT_NETWORK_FAILED,
+                   "new ones get none");
+        fake_host_set_foreign_network(false);
+        tap_ok(until(has_network_fault, GINT_TO_POINTER(false)) && until(has_server, NULL),
+               "it is tried again by itself until it works");
+        settle();
+        tap_is_int(count_repairs("failed") - failed, 1, "the trail has the first failure");
+        tap_is_int(count_repairs("done") - before, 2, "and the success");
+}
+
 int main(void)
 {
         start_fixture(settings);
@@ -512,6 +554,7 @@ int main(void)
         test_restart_refused();
         test_host_networks();
         test_collision();
+        test_server();
         test_starting();
         test_reload();
         test_without_kernel();

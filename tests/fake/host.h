@@ -150,6 +150,10 @@ char *fake_host_allowed(const char *id);
 /* Somebody deletes a sandbox's elements, or, with NULL, all tables. */
 void fake_host_take_rules(const char *id);
 
+/* The network's dnsmasq ends; whether one runs that is watched. */
+void fake_host_end_network_server(void);
+bool fake_host_has_network_server(void);
+
 /* The names that the client may ask for, or NULL. Valid until they change. */
 const char *fake_host_names(uint32_t client);
 /* From now on this host asks a resolver on that port, and fluid-resolver does. */

@@ -71,6 +71,7 @@ typedef struct FakeHost {
         /* The loop's alone. */
         Hypervisor *hypervisor;
         struct Resolver *resolver;
+        struct NetworkServer *server;
         ResolverUpstream host_upstream; /* whom this host asks */
         ResolverUpstream
                 upstreams[RESOLVER_UPSTREAMS_MAX]; /* whom the rules let the resolver ask */
