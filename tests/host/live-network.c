@@ -5,6 +5,7 @@
  *
  *     live-network KERNEL INITRD CMDLINE-FILE DISK.qcow2 */
 
+#include "host/network-server.h"
 #include "tests/host/live-guest.h"
 
 #define NETWORK "fluid"
@@ -150,6 +151,40 @@ static void test_remaking(void)
                       "\"<range start='10.213.1.1' end='10.213.1.9'/>\" --live",
                       "a range for everybody is taken away");
         expect_remade("virsh net-autostart " NETWORK, "libvirt is told not to start it");
+}
+
+static void on_server_ended(void *userdata)
+{
+        *(bool *) userdata = true;
+}
+
+static void test_server(void)
+{
+        static const char link[] = "virsh net-uuid " NETWORK "; cat " SYS BRIDGE "/ifindex";
+        g_autofree char *before = output_of(link);
+        NetworkServer *server = NULL;
+        bool has_ended = false;
+        Fault f = {0};
+
+        tap_ok(network_server_runs(NETWORK), "the network's dnsmasq runs");
+        tap_is_int(network_server_watch(t.event, NETWORK, on_server_ended, &has_ended, &server, &f),
+                   0, "and can be watched");
+        do_outside("kill -9 $(cat /run/libvirt/network/" NETWORK ".pid)");
+        while (!has_ended)
+                g_assert(sd_event_run(t.event, UINT64_MAX) >= 0);
+        server = network_server_free(server);
+        tap_ok(!network_server_runs(NETWORK), "that it was killed is seen");
+        tap_ok(network_server_watch(t.event, NETWORK, on_server_ended, &has_ended, &server, &f) <
+                       0 && f.code == FAULT_NOT_FOUND,
+               "what does not run is not watched");
+        TIMED("it is started again", hypervisor_ensure_network, t.h, &spec);
+        tap_ok(network_server_runs(NETWORK), "then it runs");
+        is_output(link, before, "its network and bridge are the same");
+        g_autofree char *all = output_of(numbers);
+        TIMED("and as they should be", hypervisor_ensure_network, t.h, &spec);
+        is_output(numbers, all, "so nothing is made anew");
+        is_output("wc -l < /var/lib/libvirt/dnsmasq/" NETWORK ".hostsfile", "200",
+                  "it knows all leases");
 }
 
 static void test_refusals(void)
@@ -586,6 +621,7 @@ int main(int argc, char **argv)
         set_up(argc, argv, &observer);
         test_making();
         test_remaking();
+        test_server();
         test_refusals();
         test_held_address();
         test_sizes();
