@@ -175,7 +175,8 @@ static void test_server(void)
         server = network_server_free(server);
         tap_ok(!network_server_runs(NETWORK), "that it was killed is seen");
         tap_ok(network_server_watch(t.event, NETWORK, on_server_ended, &has_ended, &server, &f) <
-                       0 && f.code == FAULT_NOT_FOUND,
+                               0 &&
+                       f.code == FAULT_NOT_FOUND,
                "what does not run is not watched");
         TIMED("it is started again", hypervisor_ensure_network, t.h, &spec);
         tap_ok(network_server_runs(NETWORK), "then it runs");
