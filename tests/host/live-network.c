@@ -43,7 +43,8 @@ static void on_devices(const char *sandbox_id, void *userdata)
                 n_told++;
 }
 
-static const HypervisorObserver observer = {on_connected, on_domain, on_devices};
+static const HypervisorObserver observer = {
+        .connected = on_connected, .domain = on_domain, .devices = on_devices};
 
 static void forget_news(void)
 {
