@@ -12,6 +12,7 @@
 #define PATH_COMMAND  PATH_ROOT "/command"
 #define PATH_TEMPLATE PATH_ROOT "/template"
 #define PATH_APPROVAL PATH_ROOT "/approval"
+#define PATH_PLAYBOOK PATH_ROOT "/playbook"
 
 #define INTERFACE_MANAGER  "sh.fluid.Host1.Manager"
 #define INTERFACE_TEMPLATE "sh.fluid.Host1.Template"
@@ -19,6 +20,7 @@
 #define INTERFACE_SNAPSHOT "sh.fluid.Host1.Snapshot"
 #define INTERFACE_COMMAND  "sh.fluid.Host1.Command"
 #define INTERFACE_APPROVAL "sh.fluid.Host1.Approval"
+#define INTERFACE_PLAYBOOK "sh.fluid.Host1.Playbook"
 
 /* polkit actions, one per risk: dbus/sh.fluid.host1.policy */
 #define ACTION_OBSERVE         "sh.fluid.host1.observe"

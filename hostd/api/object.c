@@ -8,7 +8,7 @@
 static const Interface *const children[_OBJECT_KIND_MAX] = {
         [OBJECT_TEMPLATE] = &template_interface, [OBJECT_SANDBOX] = &sandbox_interface,
         [OBJECT_SNAPSHOT] = &snapshot_interface, [OBJECT_COMMAND] = &command_interface,
-        [OBJECT_APPROVAL] = &approval_interface,
+        [OBJECT_APPROVAL] = &approval_interface, [OBJECT_PLAYBOOK] = &playbook_interface,
 };
 
 const Interface *interface_of(ObjectKind kind)

@@ -48,7 +48,7 @@ typedef struct Interface {
 } Interface;
 
 extern const Interface manager_interface, template_interface, sandbox_interface, snapshot_interface,
-        command_interface, approval_interface;
+        command_interface, approval_interface, playbook_interface;
 
 const Interface *interface_of(ObjectKind kind);
 

@@ -9,6 +9,7 @@
 #include "core/audit.h"
 #include "core/command.h"
 #include "core/manager.h"
+#include "core/playbook.h"
 #include "core/sandbox.h"
 #include "core/snapshot.h"
 #include "core/template.h"
@@ -436,6 +437,11 @@ Approval *approval_free(Approval *a);
 void approval_sandbox_gone(Manager *m, const char *sandbox_id);
 /* People are told of those that wait, which they have not been told of. */
 void approval_notify_all(Manager *m);
+
+/* -- playbooks (core/playbook.c) --------------------------------------------------------------- */
+
+int playbook_load_all(Manager *m, Fault *f);
+Playbook *playbook_free(Playbook *p);
 
 /* The state's reason as long as a restore is under way that the sandbox is to run after. */
 #define REASON_RESTORING "it is being restored"

@@ -49,6 +49,8 @@ static uint64_t created_usec(ObjectKind kind, const void *object)
                 return command_row(object)->started_usec;
         case OBJECT_APPROVAL:
                 return approval_row(object)->created_usec;
+        case OBJECT_PLAYBOOK:
+                return playbook_row(object)->created_usec;
         case _OBJECT_KIND_MAX:
                 break;
         }
@@ -91,6 +93,8 @@ static bool is_visible(const Caller *caller, ObjectKind kind, const void *object
                 return sandbox_is_visible(command_sandbox(object), caller);
         case OBJECT_APPROVAL:
                 return approval_is_visible(object, caller);
+        case OBJECT_PLAYBOOK:
+                return playbook_is_visible(object, caller);
         case _OBJECT_KIND_MAX:
                 break;
         }
@@ -127,6 +131,11 @@ Command *manager_find_command(Manager *m, const Caller *caller, const char *id)
 Approval *manager_find_approval(Manager *m, const Caller *caller, const char *id)
 {
         return find(m, caller, OBJECT_APPROVAL, id);
+}
+
+Playbook *manager_find_playbook(Manager *m, const Caller *caller, const char *id)
+{
+        return find(m, caller, OBJECT_PLAYBOOK, id);
 }
 
 int manager_get_template(Manager *m, const char *name, Template **ret, Fault *f)
@@ -567,6 +576,8 @@ static int find_users(Manager *m, Fault *f)
 static int make_directories(Manager *m, Fault *f)
 {
         static const char *const below[] = {"templates", "sandboxes"};
+        g_autofree char *playbooks =
+                g_build_filename(m->config->state_directory, "playbooks", NULL);
         int r = make_directory(m->config->state_directory, 0711, 0, 0, f);
 
         for (size_t i = 0; r == 0 && i < G_N_ELEMENTS(below); i++) {
@@ -574,6 +585,8 @@ static int make_directories(Manager *m, Fault *f)
                         g_build_filename(m->config->state_directory, below[i], NULL);
                 r = make_directory(path, 0710, 0, m->qemu_gid, f);
         }
+        if (r == 0)
+                r = make_directory(playbooks, 0700, 0, 0, f);
         return r < 0 ? r : make_directory(m->config->runtime_directory, 0711, 0, 0, f);
 }
 
@@ -590,6 +603,9 @@ static int open_store(Manager *m, Fault *f)
                 r = snapshot_load_all(m, f);
         if (r == 0)
                 r = command_load_all(m, f);
+        /* Before what may be asked of it. */
+        if (r == 0)
+                r = playbook_load_all(m, f);
         return r < 0 ? r : approval_load_all(m, f);
 }
 
@@ -636,6 +652,11 @@ static void free_approval(void *object)
         (void) approval_free(object);
 }
 
+static void free_playbook(void *object)
+{
+        (void) playbook_free(object);
+}
+
 static void free_command(void *object)
 {
         (void) command_free(object);
@@ -670,6 +691,7 @@ Manager *manager_free(Manager *m)
         }
         m->workers = workers_free(m->workers);
         free_all(m, OBJECT_APPROVAL, free_approval);
+        free_all(m, OBJECT_PLAYBOOK, free_playbook);
         free_all(m, OBJECT_COMMAND, free_command);
         free_all(m, OBJECT_SNAPSHOT, free_snapshot);
         free_all(m, OBJECT_SANDBOX, free_sandbox);

@@ -20,6 +20,7 @@ typedef struct Sandbox Sandbox;
 typedef struct Snapshot Snapshot;
 typedef struct Command Command;
 typedef struct Approval Approval;
+typedef struct Playbook Playbook;
 
 typedef enum ObjectKind {
         OBJECT_TEMPLATE,
@@ -27,6 +28,7 @@ typedef enum ObjectKind {
         OBJECT_SNAPSHOT,
         OBJECT_COMMAND,
         OBJECT_APPROVAL,
+        OBJECT_PLAYBOOK,
         _OBJECT_KIND_MAX,
 } ObjectKind;
 
@@ -73,6 +75,7 @@ Sandbox *manager_find_sandbox(Manager *m, const Caller *caller, const char *id);
 Snapshot *manager_find_snapshot(Manager *m, const Caller *caller, const char *id);
 Command *manager_find_command(Manager *m, const Caller *caller, const char *id);
 Approval *manager_find_approval(Manager *m, const Caller *caller, const char *id);
+Playbook *manager_find_playbook(Manager *m, const Caller *caller, const char *id);
 
 /* By name or id: FAULT_NOT_FOUND. A caller's own sandboxes come first; an admin's name that several
  * owners use is FAULT_INVALID_ARGUMENT: use the id. */

@@ -217,6 +217,35 @@ int store_put_approval(Store *s, const ApprovalRow *row, Fault *f);
 int store_delete_approval(Store *s, const char *id, Fault *f);
 int store_load_approvals(Store *s, GPtrArray **ret_rows, Fault *f);
 
+/* -- playbooks ------------------------------------------------------------------------------- */
+
+typedef struct PlaybookRow {
+        Id id;
+        char *name;
+        Id sandbox_id; /* which may be gone */
+        char *sandbox_name, *agent;
+        Id template_id;
+        char *from_name, *to_name; /* points of the sandbox: "template", or a snapshot's name */
+        char *summary;             /* of the diff, in lines */
+        char *sha256;              /* of the archive */
+        uint64_t size_bytes, document_bytes;
+        bool allows_secrets, allows_setuid;
+        unsigned owner_uid;
+        uint64_t created_usec;
+        char *verified; /* "no", "verifying", "exact", "exact-but-left-out", "residual", "failed" */
+        char *verified_reason;
+        uint64_t verified_usec; /* when that was known; 0: it is not */
+        char *residual;         /* JSON: core/playbook.h; or "" */
+} PlaybookRow;
+
+PlaybookRow *playbook_row_free(PlaybookRow *row);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PlaybookRow, playbook_row_free)
+PlaybookRow *playbook_row_copy(const PlaybookRow *row);
+
+int store_put_playbook(Store *s, const PlaybookRow *row, Fault *f);
+int store_delete_playbook(Store *s, const char *id, Fault *f);
+int store_load_playbooks(Store *s, GPtrArray **ret_rows, Fault *f);
+
 /* -- audit ---------------------------------------------------------------------------------- */
 
 /* One line of the trail. A call that changes something writes "begin" before its effect and "done"

@@ -135,6 +135,32 @@ static inline CommandRow *new_command(unsigned number, unsigned sandbox_number)
         return row;
 }
 
+static inline PlaybookRow *new_playbook(unsigned number, unsigned sandbox_number)
+{
+        PlaybookRow *row = g_new0(PlaybookRow, 1);
+
+        row->id = id_of(number);
+        row->name = g_strdup("site");
+        row->sandbox_id = id_of(sandbox_number);
+        row->sandbox_name = g_strdup_printf("sandbox-%u", sandbox_number);
+        row->agent = g_strdup("claude");
+        row->template_id = id_of(1);
+        row->from_name = g_strdup("template");
+        row->to_name = g_strdup_printf("playbook-%u", number);
+        row->summary = g_strdup("nginx installed\nuser deploy added");
+        row->sha256 = g_strnfill(64, 'b');
+        row->size_bytes = 10240;
+        row->document_bytes = 20480;
+        row->allows_secrets = true;
+        row->owner_uid = 1000;
+        row->created_usec = 1700000000000011;
+        row->verified = g_strdup("residual");
+        row->verified_reason = g_strdup("because");
+        row->verified_usec = 1700000000000012;
+        row->residual = g_strdup("{\"format\":1}");
+        return row;
+}
+
 static inline ApprovalRow *new_approval(unsigned number, unsigned sandbox_number)
 {
         ApprovalRow *row = g_new0(ApprovalRow, 1);

@@ -74,6 +74,17 @@ static char *describe_approval(const ApprovalRow *a)
                                a->decided_by, a->comment, a->alternative, a->ended_usec);
 }
 
+static char *describe_playbook(const PlaybookRow *p)
+{
+        return g_strdup_printf("%s %s %s %s %s %s %s %s %s %s %" PRIu64 " %" PRIu64
+                               " %d %d %u %" PRIu64 " %s %s %" PRIu64 " %s",
+                               p->id.text, p->name, p->sandbox_id.text, p->sandbox_name, p->agent,
+                               p->template_id.text, p->from_name, p->to_name, p->summary, p->sha256,
+                               p->size_bytes, p->document_bytes, p->allows_secrets,
+                               p->allows_setuid, p->owner_uid, p->created_usec, p->verified,
+                               p->verified_reason, p->verified_usec, p->residual);
+}
+
 static int count_row(const AuditRow *row, void *userdata)
 {
         (void) row;
@@ -85,7 +96,7 @@ static int count_row(const AuditRow *row, void *userdata)
 static char *describe_store(Store *s)
 {
         g_autoptr(GPtrArray) templates = NULL, sandboxes = NULL, snapshots = NULL, commands = NULL,
-                             approvals = NULL;
+                             approvals = NULL, playbooks = NULL;
         GString *text = g_string_new(NULL);
         unsigned audits = 0;
 
@@ -94,6 +105,7 @@ static char *describe_store(Store *s)
             store_load_snapshots(s, &snapshots, NULL) < 0 ||
             store_load_commands(s, &commands, NULL) < 0 ||
             store_load_approvals(s, &approvals, NULL) < 0 ||
+            store_load_playbooks(s, &playbooks, NULL) < 0 ||
             store_query_audit(s, &(AuditFilter){0}, count_row, &audits, NULL) < 0)
                 tap_bail_out("cannot read the store");
 #define DESCRIBE(rows, describe) \
@@ -106,13 +118,14 @@ static char *describe_store(Store *s)
         DESCRIBE(snapshots, describe_snapshot)
         DESCRIBE(commands, describe_command)
         DESCRIBE(approvals, describe_approval)
+        DESCRIBE(playbooks, describe_playbook)
 #undef DESCRIBE
         g_string_append_printf(text, "%u audit rows\n", audits);
         return g_string_free(text, FALSE);
 }
 
-/* Puts template 1, sandbox 11 on it, its snapshots 21 and 22, its command 31, and
- * approval 41 about it. */
+/* Puts template 1, sandbox 11 on it, its snapshots 21 and 22, its command 31,
+ * approval 41 about it, and playbook 51 of it. */
 static void put_one_of_each(Store *s)
 {
         g_autoptr(TemplateRow) template = new_template(1);
@@ -120,11 +133,13 @@ static void put_one_of_each(Store *s)
         g_autoptr(SnapshotRow) first = new_snapshot(21, 11), second = new_snapshot(22, 11);
         g_autoptr(CommandRow) command = new_command(31, 11);
         g_autoptr(ApprovalRow) approval = new_approval(41, 11);
+        g_autoptr(PlaybookRow) playbook = new_playbook(51, 11);
 
         second->parent_id = id_of(21);
         if (store_put_template(s, template, NULL) < 0 || store_put_sandbox(s, sandbox, NULL) < 0 ||
             store_put_snapshot(s, first, NULL) < 0 || store_put_snapshot(s, second, NULL) < 0 ||
-            store_put_command(s, command, NULL) < 0 || store_put_approval(s, approval, NULL) < 0)
+            store_put_command(s, command, NULL) < 0 || store_put_approval(s, approval, NULL) < 0 ||
+            store_put_playbook(s, playbook, NULL) < 0)
                 tap_bail_out("cannot put rows");
         sandbox->head_snapshot_id = id_of(22);
         if (store_put_sandbox(s, sandbox, NULL) < 0)
@@ -141,6 +156,8 @@ static void test_round_trips(void)
         g_autoptr(CommandRow) command = new_command(31, 11);
         g_autoptr(ApprovalRow) approval = new_approval(41, 11);
         g_autoptr(ApprovalRow) copy = approval_row_copy(approval);
+        g_autoptr(PlaybookRow) playbook = new_playbook(51, 11);
+        g_autoptr(PlaybookRow) playbook_copy = playbook_row_copy(playbook);
         g_autoptr(Store) s = open_store(directory, "rows");
 
         put_one_of_each(s);
@@ -149,12 +166,14 @@ static void test_round_trips(void)
         g_autofree char *a = describe_template(template), *b = describe_sandbox(sandbox);
         g_autofree char *c = describe_snapshot(first), *d = describe_snapshot(second);
         g_autofree char *e = describe_command(command), *h = describe_approval(approval);
-        g_autofree char *copied = describe_approval(copy);
+        g_autofree char *copied = describe_approval(copy), *i = describe_playbook(playbook);
+        g_autofree char *copied_playbook = describe_playbook(playbook_copy);
         g_autofree char *expected =
-                g_strdup_printf("%s\n%s\n%s\n%s\n%s\n%s\n0 audit rows\n", a, b, c, d, e, h);
+                g_strdup_printf("%s\n%s\n%s\n%s\n%s\n%s\n%s\n0 audit rows\n", a, b, c, d, e, h, i);
         g_autofree char *got = describe_store(s);
         tap_is_str(got, expected, "every field of every table comes back as it was put");
         tap_is_str(copied, h, "a copy of a row is the same");
+        tap_is_str(copied_playbook, i, "and so is a playbook's");
 
         s = store_free(s);
         s = open_store(directory, "rows");
@@ -246,6 +265,7 @@ static void test_references(void)
                    "then the sandbox goes with its snapshots and commands");
         tap_is_int(store_delete_approval(s, id_of(41).text, NULL), 0,
                    "what was asked about it stays until it goes by itself");
+        tap_is_int(store_delete_playbook(s, id_of(51).text, NULL), 0, "so does its playbook");
         tap_is_int(store_delete_template(s, id_of(1).text, NULL), 0, "then the template goes");
         tap_is_int(store_delete_template(s, id_of(1).text, NULL), 0, "what is gone can be deleted");
         g_autofree char *got = describe_store(s);
