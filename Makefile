@@ -286,7 +286,7 @@ bench: all test-programs guests $(call test_programs,bench) ## measure against f
 # -- fuzzing -----------------------------------------------------------------------------------
 FUZZERS = $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
 FUZZ_LAYERS := diff resolve host loop base
-FUZZ_CORE := $(wildcard hostd/core/profile*.c) dbus/ctl/archive.c dbus/ctl/place.c hostd/core/approval-content.c
+FUZZ_CORE := $(wildcard hostd/core/profile*.c) dbus/ctl/place.c hostd/core/approval-content.c
 FUZZ_TIME ?= 60
 fuzz_replays = $(FUZZERS:%=$(OUT)/tests/fuzz/replay-%)
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "dbus/ctl/unpack.h"
 
+#include "base/archive.h"
 #include "base/cleanup.h"
 #include "base/escape.h"
 #include "base/file.h"
-#include "dbus/ctl/archive.h"
 
 #include <errno.h>
 #include <fcntl.h>

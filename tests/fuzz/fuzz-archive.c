@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Any bytes as an archive: it ends, entries keep the promises of dbus/ctl/archive.h, and no name
+/* Any bytes as an archive: it ends, entries keep the promises of base/archive.h, and no name
  * that passes its check leads out of a directory. The checksum of every header is put right first,
  * for else nothing gets further than that. */
 
+#include "base/archive.h"
 #include "base/cleanup.h"
-#include "dbus/ctl/archive.h"
 
 #include <stdio.h>
 #include <string.h>

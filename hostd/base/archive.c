@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "dbus/ctl/archive.h"
+#include "base/archive.h"
 
 #include "base/cleanup.h"
 #include "base/escape.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /* The parsers of headers; whole archives are in test-diff-view. */
-#include "dbus/ctl/archive.c"
+#include "base/archive.c"
 
 #include "tests/tap.h"
 
