@@ -37,6 +37,10 @@ static const char usage[] =
         "                             archive\n"
         "      --allow-secrets      let files that look like secrets be in it\n"
         "      --allow-setuid       let it make set-uid and set-gid programs\n"
+        "      --document FD        keep the diff that a playbook is made of in that file, too\n"
+        "      --summary FD         and its summary: a JSON list of lines\n"
+        "      --residual FD        write what NEW has that OLD has not, or the other way round, instead,\n"
+        "                             sorted by whether the playbook in that archive says so itself\n"
         "      --old-format FORMAT  what OLD is: qcow2 (default) or raw\n"
         "      --new-format FORMAT  what NEW or IMAGE is\n"
         "      --from-name NAME     what the document calls OLD and NEW; default: their paths\n"
@@ -59,6 +63,9 @@ enum {
         OPTION_CAT,
         OPTION_EXTRACT,
         OPTION_PLAYBOOK,
+        OPTION_DOCUMENT,
+        OPTION_SUMMARY,
+        OPTION_RESIDUAL,
         OPTION_ALLOW_SECRETS,
         OPTION_ALLOW_SETUID,
         OPTION_OLD_FORMAT,
@@ -81,6 +88,9 @@ static const struct option long_options[] = {
         {"cat", required_argument, NULL, OPTION_CAT},
         {"extract", required_argument, NULL, OPTION_EXTRACT},
         {"playbook", no_argument, NULL, OPTION_PLAYBOOK},
+        {"document", required_argument, NULL, OPTION_DOCUMENT},
+        {"summary", required_argument, NULL, OPTION_SUMMARY},
+        {"residual", required_argument, NULL, OPTION_RESIDUAL},
         {"allow-secrets", no_argument, NULL, OPTION_ALLOW_SECRETS},
         {"allow-setuid", no_argument, NULL, OPTION_ALLOW_SETUID},
         {"old-format", required_argument, NULL, OPTION_OLD_FORMAT},
@@ -110,10 +120,28 @@ static int set_mode(Arguments *arguments, DiffMode mode, Fault *f)
 {
         if (arguments->mode != MODE_COMPARE)
                 return fault_set(f, FAULT_INVALID_ARGUMENT,
-                                 "only one of --cat, --extract and --playbook");
+                                 "only one of --cat, --extract, --playbook and --residual");
         arguments->mode = mode;
         arguments->path = optarg;
         return 0;
+}
+
+static int parse_fd(const char *text, int *ret, Fault *f)
+{
+        char *end = NULL;
+        guint64 fd = g_ascii_isdigit(text[0]) ? g_ascii_strtoull(text, &end, 10) : 0;
+
+        if (!end || *end || fd <= STDERR_FILENO || fd > INT32_MAX)
+                return fault_set(f, FAULT_INVALID_ARGUMENT, "'%s' is not an open descriptor", text);
+        *ret = (int) fd;
+        return 0;
+}
+
+static int set_residual(Arguments *arguments, Fault *f)
+{
+        int r = set_mode(arguments, MODE_RESIDUAL, f);
+
+        return r < 0 ? r : parse_fd(optarg, &arguments->archive_fd, f);
 }
 
 /* The next disk of a list, by its place in it: vda, vdb, and so on. */
@@ -152,6 +180,12 @@ static int parse_option(int option, Arguments *arguments, Fault *f)
                 return 0;
         case OPTION_PLAYBOOK:
                 return set_mode(arguments, MODE_PLAYBOOK, f);
+        case OPTION_DOCUMENT:
+                return parse_fd(optarg, &arguments->document_fd, f);
+        case OPTION_SUMMARY:
+                return parse_fd(optarg, &arguments->summary_fd, f);
+        case OPTION_RESIDUAL:
+                return set_residual(arguments, f);
         case OPTION_ALLOW_SECRETS:
                 arguments->allow_secrets = true;
                 return 0;

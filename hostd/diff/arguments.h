@@ -12,12 +12,13 @@ typedef enum DiffMode {
         MODE_CAT,
         MODE_EXTRACT,
         MODE_PLAYBOOK,
+        MODE_RESIDUAL,
 } DiffMode;
 
 /* Whether it takes two images for each disk. */
 static inline bool mode_has_pairs(DiffMode mode)
 {
-        return mode == MODE_COMPARE || mode == MODE_PLAYBOOK;
+        return mode == MODE_COMPARE || mode == MODE_PLAYBOOK || mode == MODE_RESIDUAL;
 }
 
 /* One disk at one point: a path, or descriptors as text. */
@@ -38,6 +39,8 @@ typedef struct Arguments {
         bool json, contents;
         CompareMode compare;               /* --walk, which only tests and benches need */
         bool allow_secrets, allow_setuid;  /* in a playbook */
+        int archive_fd;                    /* of --residual */
+        int document_fd, summary_fd;       /* where a playbook's are kept; 0: nowhere */
         const char *from, *to;             /* names of the points */
         DiskSources old, new;              /* the latter alone for --cat and --extract */
         DiskFormat old_format, new_format; /* of paths */

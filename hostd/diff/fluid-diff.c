@@ -11,6 +11,7 @@
 #include "diff/disk.h"
 #include "diff/playbook-document.h"
 #include "diff/playbook-export.h"
+#include "diff/residual.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -28,7 +29,8 @@ enum {
 /* The chains of all disks. */
 typedef struct Chains {
         Chain *old[DISKS_MAX], *new[DISKS_MAX]; /* the former NULL where one point is enough */
-        int document;                           /* memory that holds it for a playbook, or -1 */
+        int document;         /* what holds it for a playbook or its residual, or -1 */
+        int archive, summary; /* or -1 */
 } Chains;
 
 static int open_chains(const Arguments *arguments, Chains *chains, Fault *f)
@@ -47,6 +49,8 @@ static int open_chains(const Arguments *arguments, Chains *chains, Fault *f)
 static void close_chains(Chains *chains)
 {
         chains->document = close_fd(chains->document);
+        chains->archive = close_fd(chains->archive);
+        chains->summary = close_fd(chains->summary);
         for (unsigned i = 0; i < DISKS_MAX; i++) {
                 (void) chain_free(chains->old[i]);
                 (void) chain_free(chains->new[i]);
@@ -70,8 +74,10 @@ static int seal(const Chains *chains, Fault *f)
                 list_fds(chains->old[i], fds);
                 list_fds(chains->new[i], fds);
         }
-        if (chains->document >= 0)
-                g_array_append_val(fds, chains->document);
+        const int others[] = {chains->document, chains->archive, chains->summary};
+        for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+                if (others[i] >= 0)
+                        g_array_append_val(fds, others[i]);
         return confine_seal((const int *) (const void *) fds->data, fds->len, 0, f);
 }
 
@@ -87,7 +93,21 @@ static int compare(const Arguments *arguments, const Chains *chains, int fd, uin
                 pairs[i] = (DiskPair){arguments->new.list[i].name, chains->old[i], chains->new[i]};
         int r = disks_compare(pairs, arguments->new.n, arguments->from, arguments->to,
                               arguments->compare, report, f);
-        return r < 0 ? r : report_end(report, f);
+        if (r == 0)
+                r = report_end(report, f);
+        return r < 0 || chains->summary < 0 ? r : report_write_summary(report, chains->summary, f);
+}
+
+static int write_residual(const Arguments *arguments, const Chains *chains, Fault *f)
+{
+        g_autoptr(Output) output = output_new(STDOUT_FILENO, RESIDUAL_MAX);
+        g_autofree char *document = NULL;
+        size_t size;
+
+        int r = compare(arguments, chains, chains->document, PLAYBOOK_DOCUMENT_MAX, true, f);
+        if (r == 0)
+                r = playbook_document_read(chains->document, &document, &size, f);
+        return r < 0 ? r : residual_write(document, size, chains->archive, output, f);
 }
 
 /* What is written is derived from the document alone, as somebody else would read it. */
@@ -131,6 +151,8 @@ static int act(const Arguments *arguments, const Chains *chains, Fault *f)
                                arguments->json, f);
         case MODE_PLAYBOOK:
                 return write_playbook(arguments, chains, f);
+        case MODE_RESIDUAL:
+                return write_residual(arguments, chains, f);
         case MODE_CAT:
         case MODE_EXTRACT:
                 break;
@@ -140,9 +162,14 @@ static int act(const Arguments *arguments, const Chains *chains, Fault *f)
 
 static int open_document(const Arguments *arguments, Chains *chains, Fault *f)
 {
-        if (arguments->mode != MODE_PLAYBOOK)
+        if (arguments->mode != MODE_PLAYBOOK && arguments->mode != MODE_RESIDUAL)
                 return 0;
-        chains->document = memfd_create("document", MFD_CLOEXEC);
+        if (arguments->mode == MODE_RESIDUAL)
+                chains->archive = arguments->archive_fd;
+        if (arguments->summary_fd)
+                chains->summary = arguments->summary_fd;
+        chains->document = arguments->document_fd ? arguments->document_fd
+                                                  : memfd_create("document", MFD_CLOEXEC);
         return chains->document < 0
                        ? fault_set_errno(f, FAULT_IO, errno, "cannot get memory for the document")
                        : 0;
@@ -150,7 +177,7 @@ static int open_document(const Arguments *arguments, Chains *chains, Fault *f)
 
 static int run(const Arguments *arguments, Fault *f)
 {
-        Chains chains = {.document = -1};
+        Chains chains = {.document = -1, .archive = -1, .summary = -1};
 
         int r = confine_limits(arguments->max_memory_bytes, arguments->deadline_usec, f);
         if (r == 0)

@@ -3,7 +3,9 @@
 
 #include "base/cleanup.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DEPTH_MAX     12
 #define PATH_SIZE_MAX 4096
@@ -13,6 +15,11 @@ static const char *const change_words[_CHANGE_MAX] = {
         [CHANGE_MODIFIED] = "modified", [CHANGE_METADATA] = "metadata",
         [CHANGE_TYPE] = "type",
 };
+
+const char *change_kind_to_string(ChangeKind kind)
+{
+        return change_words[kind];
+}
 
 static const FileKind kinds[] = {KIND_FILE,  KIND_DIRECTORY, KIND_SYMLINK, KIND_CHAR,
                                  KIND_BLOCK, KIND_FIFO,      KIND_SOCKET};
@@ -382,4 +389,25 @@ bool playbook_member_is(Json *object, const char *key, const char *word)
         const char *text;
 
         return json_find_string(object, key, &text) && strcmp(text, word) == 0;
+}
+
+int playbook_document_read(int fd, char **ret, size_t *ret_size, Fault *f)
+{
+        g_autoptr(GByteArray) bytes = g_byte_array_new();
+        uint8_t buffer[65536];
+        ssize_t n;
+
+        while ((n = pread(fd, buffer, sizeof(buffer), bytes->len)) != 0) {
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return fault_set_errno(f, FAULT_IO, errno, "cannot read the document");
+                if (bytes->len + (size_t) n > PLAYBOOK_DOCUMENT_MAX)
+                        return fault_set(f, FAULT_LIMITS_EXCEEDED,
+                                         "the diff is too large for a playbook");
+                g_byte_array_append(bytes, buffer, (guint) n);
+        }
+        *ret_size = bytes->len;
+        *ret = (char *) g_byte_array_free(TAKE_PTR(bytes), FALSE);
+        return 0;
 }

@@ -45,6 +45,8 @@ typedef struct PlaybookDocument {
 
 /* FAULT_INVALID_ARGUMENT where it is no such document, LIMITS_EXCEEDED where it is too large. */
 int playbook_document_parse(const char *text, size_t size, PlaybookDocument **ret, Fault *f);
+/* All that can be read from `fd`, g_free() it. FAULT_IO, LIMITS_EXCEEDED. */
+int playbook_document_read(int fd, char **ret, size_t *ret_size, Fault *f);
 PlaybookDocument *playbook_document_free(PlaybookDocument *document);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PlaybookDocument, playbook_document_free)
 
@@ -52,6 +54,9 @@ FileChange *playbook_document_change(const PlaybookDocument *document, size_t i)
 
 /* The change at a path of the root file system, or NULL. */
 FileChange *playbook_document_find(const PlaybookDocument *document, const char *path);
+
+/* "added" and so on, as in the document. */
+const char *change_kind_to_string(ChangeKind kind);
 
 /* A member that is a string, escaped for printing in the document; here as the bytes that it stands
  * for. NULL where there is none, or it holds a NUL. g_free() it. */

@@ -5,9 +5,7 @@
 #include "diff/pax.h"
 #include "diff/playbook-document.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #define CHUNK 131072
 
@@ -91,27 +89,6 @@ static int end(void *data, Fault *f)
         return pax_write_padding(export->output, f);
 }
 
-static int read_document(int fd, char **ret, size_t *ret_size, Fault *f)
-{
-        g_autoptr(GByteArray) bytes = g_byte_array_new();
-        uint8_t buffer[65536];
-        ssize_t n;
-
-        while ((n = pread(fd, buffer, sizeof(buffer), bytes->len)) != 0) {
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return fault_set_errno(f, FAULT_IO, errno, "cannot read the document");
-                if (bytes->len + (size_t) n > PLAYBOOK_DOCUMENT_MAX)
-                        return fault_set(f, FAULT_LIMITS_EXCEEDED,
-                                         "the diff is too large for a playbook");
-                g_byte_array_append(bytes, buffer, (guint) n);
-        }
-        *ret_size = bytes->len;
-        *ret = (char *) g_byte_array_free(TAKE_PTR(bytes), FALSE);
-        return 0;
-}
-
 int playbook_export(const Tree *old, const Tree *new, int document_fd,
                     const PlaybookOptions *options, Output *output, Fault *f)
 {
@@ -121,7 +98,7 @@ int playbook_export(const Tree *old, const Tree *new, int document_fd,
         g_autofree char *document = NULL;
         size_t size;
 
-        int r = read_document(document_fd, &document, &size, f);
+        int r = playbook_document_read(document_fd, &document, &size, f);
         if (r == 0)
                 r = playbook_write(document, size, &source, options, &sink, f);
         if (r == 0)

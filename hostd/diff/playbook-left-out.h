@@ -20,6 +20,9 @@
 bool left_out_reason(const Plan *plan, const FileChange *change, const char **ret_rule,
                      const char **ret_reason);
 
+/* The same of what goes by where the file is: the first and the third of those. */
+bool left_out_rule(const FileChange *change, const char **ret_rule, const char **ret_reason);
+
 /* The document, and the same for people. g_free() them. */
 char *left_out_to_json(const Plan *plan);
 char *left_out_to_markdown(const Plan *plan);

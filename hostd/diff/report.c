@@ -468,3 +468,11 @@ int report_end(Report *report, Fault *f)
                        ? fault_set_errno(f, FAULT_IO, report->result, "cannot write the result")
                        : 0;
 }
+
+int report_write_summary(const Report *report, int fd, Fault *f)
+{
+        g_autofree char *text = g_strdup_printf("[%s]\n", report->summary->str);
+        int r = write_all(fd, text, strlen(text));
+
+        return r < 0 ? fault_set_errno(f, FAULT_IO, r, "cannot write the summary") : 0;
+}

@@ -129,3 +129,6 @@ void report_summary(Report *report, const char *line);
 
 /* Completes the document. FAULT_IO, LIMITS_EXCEEDED. */
 int report_end(Report *report, Fault *f);
+
+/* The summary alone, as a JSON array of lines. */
+int report_write_summary(const Report *report, int fd, Fault *f);
