@@ -1,6 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/playbook-object.h"
 
+#include "api/options.h"
+
+/* -- making one -------------------------------------------------------------------------------- */
+
+static void on_exported(Playbook *p, int r, const Fault *f, void *userdata)
+{
+        Call *call = userdata;
+        Fault fault = {0};
+
+        if (r >= 0 && !call_is_orphan(call))
+                r = call_reply(call, &fault, "o",
+                               object_path(OBJECT_PLAYBOOK, playbook_row(p)->id.text).text);
+        call_end(call, r, fault_is_set(&fault) ? &fault : f);
+}
+
+int playbook_object_export(Call *call, void *object, Fault *f)
+{
+        PlaybookSpec spec = {0};
+        const Option options[] = {
+                {"name", "s", &spec.name},
+                {"allow-secrets", "b", &spec.allows_secrets},
+                {"allow-setuid", "b", &spec.allows_setuid},
+        };
+        int r = call_read_fault(sd_bus_message_read(call->message, "ss", &spec.from, &spec.to), f);
+
+        if (r >= 0)
+                r = options_read(call->message, options, G_N_ELEMENTS(options), f);
+        if (r >= 0)
+                r = playbook_export(object, &call->caller, &spec, on_exported, call, f);
+        return r < 0 ? r : CALL_PENDING;
+}
+
 /* -- properties -------------------------------------------------------------------------------- */
 
 static int append_residual(sd_bus_message *reply, const Playbook *p)

@@ -3,3 +3,6 @@
 
 #include "api/call.h"
 #include "core/playbook.h"
+
+/* Sandbox.ExportPlaybook() */
+int playbook_object_export(Call *call, void *object, Fault *f);

@@ -2,6 +2,7 @@
 #include "api/sandbox-object.h"
 
 #include "api/options.h"
+#include "api/playbook-object.h"
 #include "base/json.h"
 #include "core/network.h"
 #include "core/snapshot.h"
@@ -232,6 +233,7 @@ static const Method methods[] = {
         {"Diff", sandbox_object_diff, ACTION_USE, "sandbox.diff"},
         {"ReadFileAt", sandbox_object_read_file_at, ACTION_USE, "file.read_at"},
         {"ExtractAt", sandbox_object_extract_at, ACTION_USE, "file.extract_at"},
+        {"ExportPlaybook", playbook_object_export, ACTION_USE, "playbook.export"},
         {"ExtendTtl", extend_ttl, ACTION_USE, "sandbox.extend"},
 };
 
@@ -293,6 +295,9 @@ static const sd_bus_vtable vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ExtractAt", SD_BUS_ARGS("s", path, "s", point, "a{sv}", options),
                                 SD_BUS_RESULT("h", archive), call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ExportPlaybook", SD_BUS_ARGS("s", from, "s", to, "a{sv}", options),
+                                SD_BUS_RESULT("o", playbook), call_enter,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ExtendTtl", SD_BUS_ARGS("t", ttl_usec), SD_BUS_NO_RESULT,
                                 call_enter, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -89,6 +89,7 @@ static const Key keys[] = {
         K(commands_kept_max, KEY_COUNT, "256", "1", "10000",
           "Commands of one sandbox that are kept with their output."),
         K(templates_max, KEY_COUNT, "100", "1", "10000", "Templates on this host."),
+        K(playbooks_per_owner_max, KEY_COUNT, "100", "0", "100000", "Playbooks of one user."),
         K(disk_floor_bytes, KEY_SIZE, "256M", "1M", "4T",
           "Nothing new is begun when the state directory has less room than this."),
         K(approval_timeout_usec, KEY_DURATION, "24h", "1s", "365d",

@@ -49,6 +49,7 @@ typedef struct Config {
         uint64_t commands_running_max;
         uint64_t commands_kept_max;
         uint64_t templates_max;
+        uint64_t playbooks_per_owner_max;
         uint64_t disk_floor_bytes;
         uint64_t approval_timeout_usec;
         uint64_t approval_timeout_max_usec;

@@ -214,7 +214,7 @@ static int commit_cut(Snapshot *snapshot, unsigned layer, AuditEntry **entry, Fa
         return 0;
 }
 
-static void publish(Snapshot *snapshot)
+void snapshot_publish(Snapshot *snapshot)
 {
         (void) g_hash_table_remove(snapshot->manager->objects[OBJECT_SNAPSHOT],
                                    snapshot->row->id.text);
@@ -255,7 +255,7 @@ static void end_cut(Cut *q)
                         discard_cut(snapshot);
                 snapshot = NULL;
         } else {
-                publish(snapshot);
+                snapshot_publish(snapshot);
         }
         q->done(snapshot, q->result, &q->fault, q->userdata);
         if (q->holds_operation)
@@ -424,8 +424,9 @@ static void go_on_with_cut(int r, const Fault *f, void *userdata)
         submit_cut(q);
 }
 
-static int start_cut(Sandbox *s, Caller *caller, const SnapshotSpec *spec, SnapshotDone done,
-                     void *userdata, Fault *f)
+/* `stays`: it is more than the hidden point of a diff, which may be one too many for a while. */
+static int start_cut(Sandbox *s, Caller *caller, const SnapshotSpec *spec, bool stays,
+                     SnapshotDone done, void *userdata, Fault *f)
 {
         Manager *m = s->manager;
         Snapshot *snapshot = g_new0(Snapshot, 1);
@@ -462,7 +463,7 @@ static int start_cut(Sandbox *s, Caller *caller, const SnapshotSpec *spec, Snaps
                    .done = done,
                    .userdata = userdata};
         q->disks = layer_plan(s, s->row->next_layer - 1, snapshot);
-        if (merge_is_due(s) && spec->name)
+        if (merge_is_due(s) && stays)
                 merge_now(s, go_on_with_cut, q);
         else
                 go_on_with_cut(0, NULL, q);
@@ -509,7 +510,7 @@ static int check_settled(Sandbox *s, Fault *f)
                          s->row->name);
 }
 
-static int check_quota(const Sandbox *s, Fault *f)
+int snapshot_check_quota(const Sandbox *s, Fault *f)
 {
         const Config *c = s->manager->config;
         unsigned n = count_named(s);
@@ -533,7 +534,7 @@ static int create(Sandbox *s, Caller *caller, const SnapshotSpec *spec, Snapshot
         if (r == 0)
                 r = check_can_cut(s, spec->memory, f);
         if (r == 0)
-                r = check_quota(s, f);
+                r = snapshot_check_quota(s, f);
         if (r == 0 && !s->operation)
                 r = check_settled(s, f);
         if (r == 0)
@@ -541,7 +542,7 @@ static int create(Sandbox *s, Caller *caller, const SnapshotSpec *spec, Snapshot
         if (r < 0)
                 return r;
         sandbox_touch(s);
-        r = start_cut(s, caller, spec, done, userdata, f);
+        r = start_cut(s, caller, spec, true, done, userdata, f);
         if (r < 0)
                 sandbox_end_operation(s);
         return r;
@@ -610,18 +611,18 @@ int snapshot_settle(Snapshot *snapshot, unsigned layer, Fault *f)
                                 ? "a snapshot of sandbox '%s' has no whole memory and is merged away"
                                 : "a snapshot of sandbox '%s' had been made and is kept",
                         s->row->name);
-                publish(snapshot);
+                snapshot_publish(snapshot);
         }
         (void) audit_discard(entry);
         return r;
 }
 
-int snapshot_cut_hidden(Sandbox *s, SnapshotDone done, void *userdata, Fault *f)
+int snapshot_cut_hidden(Sandbox *s, bool may_stay, SnapshotDone done, void *userdata, Fault *f)
 {
         SnapshotSpec spec = {.freeze = true};
         int r = check_can_cut(s, false, f);
 
         if (r == 0)
                 r = check_settled(s, f);
-        return r < 0 ? r : start_cut(s, NULL, &spec, done, userdata, f);
+        return r < 0 ? r : start_cut(s, NULL, &spec, may_stay, done, userdata, f);
 }

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/diff.h"
+#include "core/diff-private.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/quantity.h"
-#include "core/internal.h"
-#include "loop/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,44 +11,6 @@
 
 /* Bytes of a document that are always allowed. */
 #define SMALL_OUTPUT (UINT64_C(16) << 20)
-
-/* One disk at one point: the files of its chain, the top first. */
-typedef struct SideDisk {
-        char *target; /* "vda" */
-        GPtrArray *paths;
-        GArray *formats; /* of ImageFormat */
-} SideDisk;
-
-typedef struct Side {
-        char *name;       /* of the point; NULL where there is but one */
-        GPtrArray *disks; /* of SideDisk */
-        Id snapshot_id;   /* whose reader count is held, or empty */
-} Side;
-
-typedef enum DiffKind { DIFF_COMPARE, DIFF_CONTENT, DIFF_ARCHIVE } DiffKind;
-
-typedef struct Diff {
-        Manager *manager;
-        DiffKind kind;
-        char *path;    /* of the file, but for DIFF_COMPARE */
-        bool contents; /* of what is compared */
-        uint64_t size_max;
-        Side from, to; /* the first without a name but for DIFF_COMPARE */
-        Id hidden_id;
-        Sandbox *held; /* whose operation is held, or NULL */
-        int document_fd;
-        AuditEntry *entry;
-        DiffDone done;
-        void *userdata;
-        int result;
-        Fault fault;
-} Diff;
-
-/* What the worker sees. */
-typedef struct DiffRequest {
-        Diff *diff; /* what it reads of it does not change while it runs */
-        uint64_t deadline_usec;
-} DiffRequest;
 
 static void side_disk_free(gpointer data)
 {
@@ -73,121 +33,9 @@ static void diff_free(Diff *q)
         side_done(&q->from);
         side_done(&q->to);
         g_free(q->path);
+        g_strfreev(q->options);
         (void) close_fd(q->document_fd);
         g_free(q);
-}
-
-/* -- in a worker ---------------------------------------------------------------------------- */
-
-static int open_disk(const SideDisk *disk, GArray *fds, GString *argument, Fault *f)
-{
-        g_string_append_printf(argument, "%s=", disk->target);
-        for (guint i = 0; i < disk->paths->len; i++) {
-                const char *path = disk->paths->pdata[i];
-                int fd = open(path, O_RDONLY | O_CLOEXEC);
-                if (fd < 0)
-                        return fault_set_errno(f, FAULT_DIFF_FAILED, errno,
-                                               "cannot open layer '%s'", path);
-                (void) g_array_append_val(fds, fd);
-                g_string_append_printf(
-                        argument, "%s%u:%s", i ? "," : "", 3 + fds->len - 1,
-                        image_format_to_string(g_array_index(disk->formats, ImageFormat, i)));
-        }
-        return 0;
-}
-
-static void add_argument(GPtrArray *argv, const char *text)
-{
-        g_ptr_array_add(argv, g_strdup(text));
-}
-
-/* `option` once for each disk, with the descriptors of its layers. */
-static int open_side(const Side *side, const char *option, GArray *fds, GPtrArray *argv, Fault *f)
-{
-        for (guint i = 0; side->disks && i < side->disks->len; i++) {
-                g_autoptr(GString) argument = g_string_new(NULL);
-
-                int r = open_disk(side->disks->pdata[i], fds, argument, f);
-                if (r < 0)
-                        return r;
-                add_argument(argv, option);
-                add_argument(argv, argument->str);
-        }
-        return 0;
-}
-
-static void add_kind(GPtrArray *argv, const Diff *q)
-{
-        switch (q->kind) {
-        case DIFF_COMPARE:
-                add_argument(argv, "--json");
-                if (q->contents)
-                        add_argument(argv, "--contents");
-                add_argument(argv, "--from-name");
-                add_argument(argv, q->from.name);
-                break;
-        case DIFF_CONTENT:
-                add_argument(argv, "--cat");
-                add_argument(argv, q->path);
-                break;
-        case DIFF_ARCHIVE:
-                add_argument(argv, "--extract");
-                add_argument(argv, q->path);
-                break;
-        }
-        add_argument(argv, "--to-name");
-        add_argument(argv, q->to.name);
-}
-
-/* What fluid-diff says of the path, by its exit status; else the diff failed. */
-static FaultCode code_of(int status, FaultCode code)
-{
-        switch (status) {
-        case 2:
-                return FAULT_INVALID_ARGUMENT;
-        case 4:
-                return FAULT_NOT_FOUND;
-        case 5:
-                return FAULT_LIMITS_EXCEEDED;
-        default:
-                return code == FAULT_IO ? FAULT_DIFF_FAILED : code;
-        }
-}
-
-static void close_one(gpointer data)
-{
-        (void) close_fd(*(int *) data);
-}
-
-static int diff_run(void *request, Fault *f)
-{
-        DiffRequest *q = request;
-        g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
-        g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
-        g_autofree char *size_max = g_strdup_printf("%" G_GUINT64_FORMAT, q->diff->size_max);
-        int status = 0;
-        Fault why = {0};
-
-        g_array_set_clear_func(fds, close_one);
-        add_argument(argv, "fluid-diff");
-        add_kind(argv, q->diff);
-        add_argument(argv, "--max-output");
-        add_argument(argv, size_max);
-        int r = open_side(&q->diff->from, "--old", fds, argv, f);
-        if (r == 0)
-                r = open_side(&q->diff->to, "--new", fds, argv, f);
-        if (r < 0)
-                return r;
-        g_ptr_array_add(argv, NULL);
-        ChildSpec spec = {.unit = "fluid-diff",
-                          .argv = (const char *const *) argv->pdata,
-                          .deadline_usec = q->deadline_usec,
-                          .stdout_fd = q->diff->document_fd,
-                          .fds = (const int *) (const void *) fds->data,
-                          .n_fds = fds->len,
-                          .ret_status = &status};
-        r = child_run(&spec, &why);
-        return r < 0 ? fault_set(f, code_of(status, why.code), "%s", why.message) : 0;
 }
 
 /* -- the loop's side ------------------------------------------------------------------------ */
@@ -228,6 +76,19 @@ static void merged(int r, const Fault *f, void *userdata)
         answer(q);
 }
 
+/* Where what was made of it is to be, it may need the point as well: that stays, and is not merged
+ * away. */
+static void commit_job(Diff *q, Snapshot **hidden)
+{
+        if (q->result < 0 || !q->job.commit)
+                return;
+        q->result = q->job.commit(*hidden, q->entry, q->userdata, &q->fault);
+        if (q->result < 0)
+                return;
+        q->entry = audit_discard(q->entry);
+        *hidden = NULL;
+}
+
 static void compared(void *request, int r, const Fault *f, void *userdata)
 {
         Diff *q = userdata;
@@ -236,6 +97,7 @@ static void compared(void *request, int r, const Fault *f, void *userdata)
         (void) request;
         q->result = r;
         q->fault = *f;
+        commit_job(q, &hidden);
         if (hidden)
                 snapshot_merge_hidden(hidden, merged, q);
         else
@@ -341,7 +203,8 @@ static void cut(Snapshot *hidden, int r, const Fault *f, void *userdata)
 
 static int begin(Diff *q, Sandbox *s, Fault *f)
 {
-        int r = fill_point(&q->from, s, f);
+        const Sandbox *from = q->job.from_sandbox ? q->job.from_sandbox : s;
+        int r = fill_point(&q->from, from, f);
 
         if (r == 0)
                 r = fill_point(&q->to, s, f);
@@ -352,8 +215,8 @@ static int begin(Diff *q, Sandbox *s, Fault *f)
                 if (r < 0)
                         return r;
                 q->held = s;
-                if (s->agent)
-                        return snapshot_cut_hidden(s, cut, q, f);
+                if (s->agent || q->job.keeps_point)
+                        return snapshot_cut_hidden(s, q->job.keeps_point, cut, q, f);
                 fill_now(q, s, NULL);
         }
         compare(q);
@@ -374,7 +237,9 @@ static int start(Diff *q, Sandbox *s, Caller *caller, const char *action, Json *
 
         sandbox_touch(s);
         manager_begin_operation(m);
-        int r = audit_begin(m, caller, action, path, detail, &q->entry, f);
+        int r = 0;
+        if (action)
+                r = audit_begin(m, caller, action, path, detail, &q->entry, f);
         if (r == 0)
                 r = begin(q, s, f);
         if (r < 0) {
@@ -479,4 +344,22 @@ int file_at_start(Sandbox *s, Caller *caller, const FileAtSpec *spec, DiffDone d
         add_detail(detail, "point", spec->point);
         return start(q, s, caller, spec->is_archive ? "file.extract_at" : "file.read_at", detail,
                      f);
+}
+
+int diff_start_job(Sandbox *s, Caller *caller, const DiffJob *job, const char *action, Json *detail,
+                   DiffDone done, void *userdata, Fault *f)
+{
+        Diff asked = {.kind = DIFF_JOB, .job = *job, .done = done, .userdata = userdata};
+        Diff *q;
+
+        int r = prepare(s, &asked, &q, f);
+        if (r < 0) {
+                (void) json_object_put(detail);
+                return r;
+        }
+        q->options = g_strdupv((char **) job->options);
+        q->size_max = MIN(q->size_max, job->size_max);
+        q->from.name = g_strdup(job->from);
+        q->to.name = g_strdup(job->to);
+        return start(q, s, caller, action, detail, f);
 }

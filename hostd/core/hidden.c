@@ -84,6 +84,13 @@ static void merge_done(void *request, int r, const Fault *f, void *userdata)
         q->done(r, &why, q->userdata);
 }
 
+int snapshot_name_hidden(Snapshot *hidden, const char *name, Fault *f)
+{
+        g_free(hidden->row->name);
+        hidden->row->name = g_strdup(name);
+        return name ? store_put_snapshot(hidden->manager->store, hidden->row, f) : 0;
+}
+
 int snapshot_settle_merge(Snapshot *hidden, Fault *f)
 {
         Sandbox *s = hidden->sandbox;

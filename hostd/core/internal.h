@@ -8,6 +8,7 @@
 #include "core/approval.h"
 #include "core/audit.h"
 #include "core/command.h"
+#include "core/diff.h"
 #include "core/manager.h"
 #include "core/playbook.h"
 #include "core/sandbox.h"
@@ -408,8 +409,15 @@ Snapshot *snapshot_find_unsettled(const Sandbox *s);
 
 /* The hidden point of a diff: cuts, and merges away again, without audit; the sandbox's operation
  * is held by the caller. */
-int snapshot_cut_hidden(Sandbox *s, SnapshotDone done, void *userdata, Fault *f);
+/* `may_stay`: it may get a name instead, so that the chain is to have room for it. */
+int snapshot_cut_hidden(Sandbox *s, bool may_stay, SnapshotDone done, void *userdata, Fault *f);
 void snapshot_merge_hidden(Snapshot *hidden, OperationDone done, void *userdata);
+/* Gives it a name and writes that, in a transaction; where that is rolled back, NULL takes the name
+ * away again. Once committed, snapshot_publish() tells of it. */
+int snapshot_name_hidden(Snapshot *hidden, const char *name, Fault *f);
+void snapshot_publish(Snapshot *snapshot);
+/* FAULT_LIMITS_EXCEEDED, where the sandbox has as many as it may. */
+int snapshot_check_quota(const Sandbox *s, Fault *f);
 /* The domain was found to write to the hidden point's layer: it had been merged. */
 int snapshot_settle_merge(Snapshot *hidden, Fault *f);
 
@@ -442,6 +450,31 @@ void approval_notify_all(Manager *m);
 
 int playbook_load_all(Manager *m, Fault *f);
 Playbook *playbook_free(Playbook *p);
+
+/* -- what is made of a diff (core/diff.c) -------------------------------------------------------
+ */
+
+/* fluid-diff is run with these options, and the two points compared by walking. `now` of a sandbox
+ * that does not run is cut, too, where the point is to stay. The files are borrowed until done(),
+ * the rest during the call. */
+typedef struct DiffJob {
+        const Sandbox *from_sandbox; /* whose point `from` is; NULL: the same one's */
+        const char *from, *to;
+        const char *const *options; /* NULL-terminated */
+        const int *fds;             /* which it gets as 3, 4, … */
+        size_t n_fds;
+        uint64_t size_max; /* of what it writes */
+        bool keeps_point;
+        /* In the worker, after it; or NULL. */
+        int (*finish)(int fd, void *userdata, Fault *f);
+        /* Then on the loop, or NULL: writes down what was made, with the end of the entry. `hidden`
+         * is the point that was cut, or NULL: where this succeeds it is not merged away. */
+        int (*commit)(Snapshot *hidden, AuditEntry *entry, void *userdata, Fault *f);
+} DiffJob;
+
+/* `action` may be NULL: then there is no audit. Takes `detail`. */
+int diff_start_job(Sandbox *s, Caller *caller, const DiffJob *job, const char *action, Json *detail,
+                   DiffDone done, void *userdata, Fault *f);
 
 /* The state's reason as long as a restore is under way that the sandbox is to run after. */
 #define REASON_RESTORING "it is being restored"

@@ -264,6 +264,12 @@ int manager_check_owner(const Manager *m, uint32_t uid, uint64_t more_bytes, Fau
                 memory_bytes += sandbox_holds_memory(s) ? s->row->memory_bytes : 0;
                 disk_bytes += directory_bytes(directory);
         }
+        g_hash_table_iter_init(&iter, m->objects[OBJECT_PLAYBOOK]);
+        while (g_hash_table_iter_next(&iter, NULL, &object)) {
+                const PlaybookRow *row = playbook_row(object);
+                if (row->owner_uid == uid)
+                        disk_bytes += row->size_bytes + row->document_bytes;
+        }
         g_autofree char *memory = size_format(m->config->memory_per_owner_max_bytes);
         if (more_bytes && memory_bytes > m->config->memory_per_owner_max_bytes)
                 return fault_set(f, FAULT_LIMITS_EXCEEDED,
@@ -273,8 +279,8 @@ int manager_check_owner(const Manager *m, uint32_t uid, uint64_t more_bytes, Fau
         g_autofree char *disk = size_format(m->config->disk_per_owner_max_bytes);
         if (disk_bytes > m->config->disk_per_owner_max_bytes)
                 return fault_set(f, FAULT_LIMITS_EXCEEDED,
-                                 "your sandboxes use more disk than disk_per_owner_max, %s: delete "
-                                 "snapshots or destroy some",
+                                 "your sandboxes and playbooks use more disk than "
+                                 "disk_per_owner_max, %s: delete snapshots or destroy some",
                                  disk);
         return 0;
 }

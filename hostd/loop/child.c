@@ -177,3 +177,127 @@ int child_run(const ChildSpec *spec, Fault *f)
                 *spec->ret_status = WEXITSTATUS(status);
         return report(spec->argv[0], status, errors, f);
 }
+
+/* -- on the loop ---------------------------------------------------------------------------- */
+
+struct ChildTask {
+        char *unit, *program;
+        int child_fd, errors_fd;
+        GString *errors;
+        int *ret_status;
+        sd_event_source *end, *said, *timer;
+        ChildDone done;
+        void *userdata;
+};
+
+ChildTask *child_task_free(ChildTask *task)
+{
+        if (!task)
+                return NULL;
+        (void) sd_event_source_disable_unref(task->end);
+        (void) sd_event_source_disable_unref(task->said);
+        (void) sd_event_source_disable_unref(task->timer);
+        (void) close_fd(task->child_fd);
+        (void) close_fd(task->errors_fd);
+        (void) g_string_free(task->errors, TRUE);
+        g_free(task->unit);
+        g_free(task->program);
+        g_free(task);
+        return NULL;
+}
+
+/* done() may free the task. */
+static void end_task(ChildTask *task, int r, const Fault *f)
+{
+        (void) sd_event_source_set_enabled(task->end, SD_EVENT_OFF);
+        (void) sd_event_source_set_enabled(task->said, SD_EVENT_OFF);
+        (void) sd_event_source_set_enabled(task->timer, SD_EVENT_OFF);
+        task->done(r, f, task->userdata);
+}
+
+static int on_end(G_GNUC_UNUSED sd_event_source *source, int fd, G_GNUC_UNUSED uint32_t events,
+                  void *userdata)
+{
+        ChildTask *task = userdata;
+        int status = 0;
+        Fault f = {0};
+        int r = child_ended(fd, task->unit, &status, &f);
+
+        if (r == 0)
+                return 0;
+        (void) take_errors(task->errors_fd, task->errors);
+        if (r > 0) {
+                if (task->ret_status && WIFEXITED(status))
+                        *task->ret_status = WEXITSTATUS(status);
+                r = report(task->program, status, task->errors, &f);
+        }
+        end_task(task, r, &f);
+        return 0;
+}
+
+static int on_said(sd_event_source *source, int fd, G_GNUC_UNUSED uint32_t events, void *userdata)
+{
+        ChildTask *task = userdata;
+
+        if (!take_errors(fd, task->errors))
+                (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        return 0;
+}
+
+static int on_late(G_GNUC_UNUSED sd_event_source *source, G_GNUC_UNUSED uint64_t usec,
+                   void *userdata)
+{
+        ChildTask *task = userdata;
+        Fault f = {0};
+        int r = fault_set(&f, FAULT_TIMED_OUT, "%s did not end in time and was killed",
+                          task->program);
+
+        child_kill(task->child_fd);
+        end_task(task, r, &f);
+        return 0;
+}
+
+static int watch(sd_event *event, ChildTask *task, uint64_t deadline_usec)
+{
+        int r = sd_event_add_io(event, &task->end, task->child_fd, EPOLLIN, on_end, task);
+
+        if (r >= 0)
+                r = sd_event_add_io(event, &task->said, task->errors_fd, EPOLLIN, on_said, task);
+        if (r >= 0)
+                r = sd_event_add_time_relative(event, &task->timer, CLOCK_MONOTONIC,
+                                               MIN(deadline_usec, USEC_INFINITY / 4), 0, on_late,
+                                               task);
+        return r;
+}
+
+int child_task_start(sd_event *event, const ChildSpec *spec, ChildDone done, void *userdata,
+                     ChildTask **ret, Fault *f)
+{
+        int pipe_fds[2], r;
+
+        if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+                return fault_set_errno(f, FAULT_IO, errno, "cannot make a pipe");
+        ChildTask *task = g_new0(ChildTask, 1);
+        *task = (ChildTask){.unit = g_strdup(spec->unit),
+                            .program = g_strdup(spec->argv[0]),
+                            .child_fd = -1,
+                            .errors_fd = pipe_fds[0],
+                            .errors = g_string_new(NULL),
+                            .ret_status = spec->ret_status,
+                            .done = done,
+                            .userdata = userdata};
+        (void) fcntl(task->errors_fd, F_SETFL, O_NONBLOCK);
+        r = child_start(spec, pipe_fds[1], &task->child_fd, f);
+        (void) close_fd(pipe_fds[1]);
+        if (r >= 0) {
+                r = watch(event, task, spec->deadline_usec);
+                if (r < 0)
+                        r = fault_set_errno(f, FAULT_INTERNAL, r, "cannot wait for %s", spec->unit);
+        }
+        if (r < 0) {
+                (void) child_task_free(task);
+                return r;
+        }
+        *ret = task;
+        return 0;
+}

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <systemd/sd-event.h>
 
 typedef struct ChildSpec {
         const char *unit; /* "fluid-diff" */
@@ -35,6 +36,16 @@ void child_set_directory(const char *path);
  * and the last line that it wrote to standard error. What it leaves behind in its process group is
  * killed, and a child never outlives this process. */
 int child_run(const ChildSpec *spec, Fault *f);
+
+/* The same on the loop, for what may take long: done() runs once there, never before the starter
+ * returned, and what it is given ends as of child_run(). Freeing the task before that kills the
+ * child, and done() is not called; in done() it is freed by whoever has it. `spec->ret_status` has
+ * to be valid until then, the rest during the call. */
+typedef struct ChildTask ChildTask;
+typedef void (*ChildDone)(int r, const Fault *f, void *userdata);
+int child_task_start(sd_event *event, const ChildSpec *spec, ChildDone done, void *userdata,
+                     ChildTask **ret, Fault *f);
+ChildTask *child_task_free(ChildTask *task);
 
 /* Starts it, in the same way, and returns. Standard error goes to `stderr_fd`, which is borrowed,
  * and there is no deadline. `*ret_fd` is the caller's to poll, until child_ended(), and to close,

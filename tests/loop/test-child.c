@@ -344,6 +344,89 @@ static void test_start(void)
         (void) close_fd(fd);
 }
 
+/* -- on the loop ------------------------------------------------------------------------------ */
+
+typedef struct TaskEnd {
+        bool has_ended;
+        int r;
+} TaskEnd;
+
+static void on_task(int r, const Fault *f, void *userdata)
+{
+        TaskEnd *end = userdata;
+
+        *end = (TaskEnd){true, r};
+        fault_clear(&fault);
+        fault = fault_copy(f);
+}
+
+/* How it ended, with the loop run until then. */
+static int run_task(const char *script, ChildSpec spec)
+{
+        const char *const argv[] = {"sh", "-c", script, NULL};
+        sd_event *event = NULL;
+        ChildTask *task = NULL;
+        TaskEnd end = {0};
+
+        spec.unit = "sh";
+        spec.argv = argv;
+        spec.deadline_usec = spec.deadline_usec ? spec.deadline_usec : LATER;
+        if (sd_event_new(&event) < 0 ||
+            child_task_start(event, &spec, on_task, &end, &task, &fault) < 0)
+                tap_bail_out("no task");
+        if (end.has_ended)
+                tap_bail_out("it ended before it began");
+        while (!end.has_ended)
+                if (sd_event_run(event, LATER) <= 0)
+                        break;
+        task = child_task_free(task);
+        (void) sd_event_unref(event);
+        return end.has_ended ? end.r : -ETIME;
+}
+
+static void test_tasks(void)
+{
+        autofd out = new_file("");
+        int status = 0;
+
+        tap_is_int(run_task("echo done", (ChildSpec){.stdout_fd = out}), 0,
+                   "a child on the loop ends as one that is waited for");
+        g_autofree char *text = content_of(out);
+        tap_is_str(text, "done\n", "with what it wrote");
+        tap_is_int(run_task("echo first >&2; echo no such thing >&2; exit 3",
+                            (ChildSpec){.ret_status = &status}),
+                   -EIO, "a failure is one");
+        tap_is_int(status, 3, "with its exit status");
+        tap_is_str(fault.message, "sh: no such thing", "and its last line");
+        tap_is_int(run_task("exec sleep 1000", (ChildSpec){.deadline_usec = 1000}), -ETIMEDOUT,
+                   "one that takes too long is killed");
+}
+
+static void test_task_is_freed(void)
+{
+        const char *const argv[] = {"sh", "-c", "echo; exec sleep 1000", NULL};
+        sd_event *event = NULL;
+        ChildTask *task = NULL;
+        TaskEnd end = {0};
+        int out[2];
+        char byte;
+
+        if (pipe2(out, O_CLOEXEC) < 0 || sd_event_new(&event) < 0 ||
+            child_task_start(event,
+                             &CHILD_SPEC(.unit = "sh", .argv = argv, .deadline_usec = LATER,
+                                         .stdout_fd = out[1]),
+                             on_task, &end, &task, &fault) < 0)
+                tap_bail_out("no task");
+        (void) close(out[1]);
+        tap_is_int(read(out[0], &byte, 1), 1, "a child runs");
+        task = child_task_free(task);
+        /* Nobody has the other end any more. */
+        tap_is_int(read(out[0], &byte, 1), 0, "freeing its task kills it");
+        tap_ok(!end.has_ended, "without a word");
+        (void) close(out[0]);
+        (void) sd_event_unref(event);
+}
+
 int main(void)
 {
         char template[] = "/tmp/fluid-child-XXXXXX";
@@ -363,6 +446,8 @@ int main(void)
         test_deadline();
         test_death();
         test_start();
+        test_tasks();
+        test_task_is_freed();
         socket_unit_stop(unit, directory, "sh");
         (void) remove_tree(directory, NULL);
         g_free(directory);

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+
+/* How fluid-diff is run: with the layers of both points as open files. */
+
+#include "core/diff-private.h"
+
+#include "base/cleanup.h"
+#include "loop/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+static int open_disk(const SideDisk *disk, GArray *fds, GString *argument, Fault *f)
+{
+        g_string_append_printf(argument, "%s=", disk->target);
+        for (guint i = 0; i < disk->paths->len; i++) {
+                const char *path = disk->paths->pdata[i];
+                int fd = open(path, O_RDONLY | O_CLOEXEC);
+                if (fd < 0)
+                        return fault_set_errno(f, FAULT_DIFF_FAILED, errno,
+                                               "cannot open layer '%s'", path);
+                (void) g_array_append_val(fds, fd);
+                g_string_append_printf(
+                        argument, "%s%u:%s", i ? "," : "", 3 + fds->len - 1,
+                        image_format_to_string(g_array_index(disk->formats, ImageFormat, i)));
+        }
+        return 0;
+}
+
+static void add_argument(GPtrArray *argv, const char *text)
+{
+        g_ptr_array_add(argv, g_strdup(text));
+}
+
+/* `option` once for each disk, with the descriptors of its layers. */
+static int open_side(const Side *side, const char *option, GArray *fds, GPtrArray *argv, Fault *f)
+{
+        for (guint i = 0; side->disks && i < side->disks->len; i++) {
+                g_autoptr(GString) argument = g_string_new(NULL);
+
+                int r = open_disk(side->disks->pdata[i], fds, argument, f);
+                if (r < 0)
+                        return r;
+                add_argument(argv, option);
+                add_argument(argv, argument->str);
+        }
+        return 0;
+}
+
+static void add_kind(GPtrArray *argv, const Diff *q)
+{
+        switch (q->kind) {
+        case DIFF_COMPARE:
+                add_argument(argv, "--json");
+                if (q->contents)
+                        add_argument(argv, "--contents");
+                add_argument(argv, "--from-name");
+                add_argument(argv, q->from.name);
+                break;
+        case DIFF_CONTENT:
+                add_argument(argv, "--cat");
+                add_argument(argv, q->path);
+                break;
+        case DIFF_ARCHIVE:
+                add_argument(argv, "--extract");
+                add_argument(argv, q->path);
+                break;
+        case DIFF_JOB:
+                for (unsigned i = 0; q->options[i]; i++)
+                        add_argument(argv, q->options[i]);
+                /* A hostile kernel can hide changes from the quick way. */
+                add_argument(argv, "--walk");
+                add_argument(argv, "--from-name");
+                add_argument(argv, q->from.name);
+                break;
+        }
+        add_argument(argv, "--to-name");
+        add_argument(argv, q->to.name);
+}
+
+/* What fluid-diff says of the path or the playbook, by its exit status; else the diff failed. */
+static FaultCode code_of(const Diff *q, int status, FaultCode code)
+{
+        switch (status) {
+        case 2:
+                return q->kind == DIFF_JOB ? FAULT_DIFF_FAILED : FAULT_INVALID_ARGUMENT;
+        case 3:
+                return FAULT_DENIED;
+        case 4:
+                return FAULT_NOT_FOUND;
+        case 5:
+                return FAULT_LIMITS_EXCEEDED;
+        default:
+                return code == FAULT_IO ? FAULT_DIFF_FAILED : code;
+        }
+}
+
+static void close_one(gpointer data)
+{
+        (void) close_fd(*(int *) data);
+}
+
+int diff_run(void *request, Fault *f)
+{
+        DiffRequest *q = request;
+        g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
+        g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
+        g_autofree char *size_max = g_strdup_printf("%" G_GUINT64_FORMAT, q->diff->size_max);
+        int status = 0;
+        Fault why = {0};
+
+        g_array_set_clear_func(fds, close_one);
+        for (size_t i = 0; i < q->diff->job.n_fds; i++) {
+                /* The list closes what is in it. */
+                int fd = fcntl(q->diff->job.fds[i], F_DUPFD_CLOEXEC, 3);
+                if (fd < 0)
+                        return fault_set_errno(f, FAULT_IO, errno, "no descriptor is left");
+                (void) g_array_append_val(fds, fd);
+        }
+        add_argument(argv, "fluid-diff");
+        add_kind(argv, q->diff);
+        add_argument(argv, "--max-output");
+        add_argument(argv, size_max);
+        int r = open_side(&q->diff->from, "--old", fds, argv, f);
+        if (r == 0)
+                r = open_side(&q->diff->to, "--new", fds, argv, f);
+        if (r < 0)
+                return r;
+        g_ptr_array_add(argv, NULL);
+        ChildSpec spec = {.unit = "fluid-diff",
+                          .argv = (const char *const *) argv->pdata,
+                          .deadline_usec = q->deadline_usec,
+                          .stdout_fd = q->diff->document_fd,
+                          .fds = (const int *) (const void *) fds->data,
+                          .n_fds = fds->len,
+                          .ret_status = &status};
+        r = child_run(&spec, &why);
+        if (r < 0)
+                return fault_set(f, code_of(q->diff, status, why.code), "%s", why.message);
+        return q->diff->job.finish ? q->diff->job.finish(q->diff->document_fd, q->diff->userdata, f)
+                                   : 0;
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+
+/* How a playbook is made: fluid-diff writes it, and the diff that it is made of, into files without
+ * a name. They get theirs in the worker; then the row, the point that it leads to where that was
+ * "now", and the end of the audit are one transaction. A daemon that is killed before that leaves
+ * files, which are removed at the next start, and a hidden point, which is merged away. */
+
+#include "core/playbook-private.h"
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/quantity.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SUMMARY_MAX 65536
+
+typedef struct Export {
+        Manager *manager;
+        PlaybookRow *row;
+        char *point; /* of the sandbox, which "now" becomes; or NULL */
+        int fds[2];  /* of the document and the summary */
+        char *archive_path, *document_path, *directory;
+        PlaybookDone done;
+        void *userdata;
+        Playbook *playbook;
+} Export;
+
+static void export_free(Export *q)
+{
+        for (size_t i = 0; i < G_N_ELEMENTS(q->fds); i++)
+                (void) close_fd(q->fds[i]);
+        (void) playbook_row_free(q->row);
+        g_free(q->point);
+        g_free(q->archive_path);
+        g_free(q->document_path);
+        g_free(q->directory);
+        g_free(q);
+}
+
+/* -- in a worker ------------------------------------------------------------------------------- */
+
+static int read_summary(Export *q, Fault *f)
+{
+        g_autoptr(GString) lines = g_string_new(NULL);
+        g_autofree char *text = NULL;
+        g_autoptr(Json) list = NULL;
+        struct stat st;
+
+        if (fstat(q->fds[1], &st) < 0 || st.st_size > SUMMARY_MAX)
+                return fault_set(f, FAULT_DIFF_FAILED, "the summary of the diff is too long");
+        text = g_malloc0((size_t) st.st_size + 1);
+        if (pread_all(q->fds[1], text, (size_t) st.st_size, 0) < 0 ||
+            json_parse(text, (size_t) st.st_size, 2, &list, NULL) < 0 ||
+            !json_object_is_type(list, json_type_array))
+                return fault_set(f, FAULT_DIFF_FAILED, "the summary of the diff is no list");
+        for (size_t i = 0; i < json_object_array_length(list); i++) {
+                const char *line = json_object_get_string(json_object_array_get_idx(list, i));
+                g_string_append_printf(lines, "%s%s", i ? "\n" : "", line ? line : "");
+        }
+        g_free(q->row->summary);
+        q->row->summary = g_string_free(TAKE_PTR(lines), FALSE);
+        return 0;
+}
+
+static int measure(int fd, uint64_t *ret, Fault *f)
+{
+        struct stat st;
+
+        if (fsync(fd) < 0 || fstat(fd, &st) < 0)
+                return fault_set_errno(f, FAULT_IO, errno, "cannot write the playbook");
+        if (st.st_size == 0)
+                return fault_set(f, FAULT_DIFF_FAILED, "fluid-diff wrote nothing");
+        *ret = (uint64_t) st.st_size;
+        return 0;
+}
+
+static int give_name(int fd, const char *path, Fault *f)
+{
+        g_autofree char *file = g_strdup_printf("/proc/self/fd/%d", fd);
+
+        if (linkat(AT_FDCWD, file, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0)
+                return fault_set_errno(f, FAULT_IO, errno, "cannot make '%s'", path);
+        return 0;
+}
+
+static void remove_files(const Export *q)
+{
+        (void) unlink(q->archive_path);
+        (void) unlink(q->document_path);
+}
+
+static int finish(int fd, void *userdata, Fault *f)
+{
+        Export *q = userdata;
+        char sha256[SHA256_HEX_SIZE];
+        int r = measure(fd, &q->row->size_bytes, f);
+
+        if (r == 0)
+                r = measure(q->fds[0], &q->row->document_bytes, f);
+        if (r == 0)
+                r = read_summary(q, f);
+        if (r == 0)
+                r = file_sha256(fd, sha256, f);
+        if (r < 0)
+                return r;
+        q->row->sha256 = g_strdup(sha256);
+        r = give_name(fd, q->archive_path, f);
+        if (r == 0)
+                r = give_name(q->fds[0], q->document_path, f);
+        if (r == 0)
+                r = sync_path(q->directory, f);
+        if (r < 0)
+                remove_files(q);
+        return r;
+}
+
+/* -- the loop's side --------------------------------------------------------------------------- */
+
+static int commit(Snapshot *hidden, AuditEntry *entry, void *userdata, Fault *f)
+{
+        Export *q = userdata;
+        Store *store = q->manager->store;
+        int r = store_begin(store, f);
+
+        if (r == 0 && hidden)
+                r = snapshot_name_hidden(hidden, q->point, f);
+        if (r == 0)
+                r = store_put_playbook(store, q->row, f);
+        if (r == 0)
+                r = audit_write_end(entry, 0, NULL, f);
+        if (r == 0)
+                r = store_commit(store, f);
+        if (r < 0) {
+                store_rollback(store);
+                if (hidden)
+                        (void) snapshot_name_hidden(hidden, NULL, NULL);
+                remove_files(q);
+                return r;
+        }
+        if (hidden)
+                snapshot_publish(hidden);
+        q->playbook = playbook_add(q->manager, g_steal_pointer(&q->row));
+        return 0;
+}
+
+static void exported(int fd, int r, const Fault *f, void *userdata)
+{
+        Export *q = userdata;
+
+        (void) fd;
+        q->done(q->playbook, r, f, q->userdata);
+        export_free(q);
+}
+
+static int check_quota(const Manager *m, uint32_t uid, Fault *f)
+{
+        uint64_t n = 0;
+        GHashTableIter iter;
+        void *object;
+
+        g_hash_table_iter_init(&iter, m->objects[OBJECT_PLAYBOOK]);
+        while (g_hash_table_iter_next(&iter, NULL, &object))
+                n += ((const Playbook *) object)->row->owner_uid == uid;
+        if (n >= m->config->playbooks_per_owner_max)
+                return fault_set(f, FAULT_LIMITS_EXCEEDED,
+                                 "there are %" G_GUINT64_FORMAT
+                                 " playbooks of this owner already (playbooks_per_owner_max); "
+                                 "remove some",
+                                 n);
+        return 0;
+}
+
+static int check(Sandbox *s, const PlaybookSpec *spec, Fault *f)
+{
+        int r = manager_has_room(s->manager, f);
+
+        if (r == 0 && spec->name)
+                r = name_check("playbook", spec->name, f);
+        if (r == 0 && g_str_equal(spec->from, POINT_NOW))
+                r = fault_set(f, FAULT_INVALID_ARGUMENT,
+                              "a playbook begins at 'template' or at a snapshot, not at 'now'");
+        if (r == 0 && g_str_equal(spec->from, spec->to))
+                r = fault_set(f, FAULT_INVALID_ARGUMENT,
+                              "'%.80s' is both where it begins and where it leads to", spec->to);
+        if (r == 0 && g_str_equal(spec->to, POINT_NOW))
+                r = snapshot_check_quota(s, f);
+        if (r == 0)
+                r = check_quota(s->manager, s->row->owner_uid, f);
+        return r < 0 ? r : manager_check_owner(s->manager, s->row->owner_uid, 0, f);
+}
+
+static PlaybookRow *new_row(const Sandbox *s, const PlaybookSpec *spec)
+{
+        PlaybookRow *row = g_new0(PlaybookRow, 1);
+        bool is_now = g_str_equal(spec->to, POINT_NOW);
+        Id id = id_new();
+
+        *row = (PlaybookRow){
+                .id = id,
+                .name = g_strdup(spec->name ? spec->name : s->row->name),
+                .sandbox_id = s->row->id,
+                .sandbox_name = g_strdup(s->row->name),
+                .agent = g_strdup(s->row->agent),
+                .template_id = s->template->row->id,
+                .from_name = g_strdup(spec->from),
+                .to_name = is_now ? g_strconcat("playbook-", id.text, NULL) : g_strdup(spec->to),
+                .allows_secrets = spec->allows_secrets,
+                .allows_setuid = spec->allows_setuid,
+                .owner_uid = s->row->owner_uid,
+                .created_usec = now_realtime_usec(),
+                .verified = g_strdup("no"),
+                .verified_reason = g_strdup(""),
+                .residual = g_strdup(""),
+        };
+        return row;
+}
+
+static int open_files(Export *q, Fault *f)
+{
+        q->fds[0] = open(q->directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        if (q->fds[0] >= 0)
+                q->fds[1] = memfd_create("summary", MFD_CLOEXEC);
+        if (q->fds[0] < 0 || q->fds[1] < 0)
+                return fault_set_errno(f, FAULT_IO, errno, "cannot make a file for the playbook");
+        return 0;
+}
+
+static Json *describe(const PlaybookRow *row)
+{
+        Json *detail = json_object_new_object();
+
+        (void) json_object_object_add(detail, "playbook", json_object_new_string(row->id.text));
+        (void) json_object_object_add(detail, "name", json_object_new_string(row->name));
+        (void) json_object_object_add(detail, "from", json_object_new_string(row->from_name));
+        (void) json_object_object_add(detail, "to", json_object_new_string(row->to_name));
+        if (row->allows_secrets)
+                (void) json_object_object_add(detail, "allow-secrets",
+                                              json_object_new_boolean(true));
+        if (row->allows_setuid)
+                (void) json_object_object_add(detail, "allow-setuid",
+                                              json_object_new_boolean(true));
+        return detail;
+}
+
+static int start(Export *q, Sandbox *s, Caller *caller, const PlaybookSpec *spec, Fault *f)
+{
+        const char *options[8] = {"--playbook", "--document", "3", "--summary", "4"};
+        size_t n = 5;
+
+        if (spec->allows_secrets)
+                options[n++] = "--allow-secrets";
+        if (spec->allows_setuid)
+                options[n++] = "--allow-setuid";
+        DiffJob job = {.from = spec->from,
+                       .to = spec->to,
+                       .options = options,
+                       .fds = q->fds,
+                       .n_fds = G_N_ELEMENTS(q->fds),
+                       .size_max = PLAYBOOK_ARCHIVE_MAX,
+                       .keeps_point = q->point,
+                       .finish = finish,
+                       .commit = commit};
+        return diff_start_job(s, caller, &job, "playbook.export", describe(q->row), exported, q, f);
+}
+
+int playbook_export(Sandbox *s, Caller *caller, const PlaybookSpec *spec, PlaybookDone done,
+                    void *userdata, Fault *f)
+{
+        Manager *m = s->manager;
+        int r = check(s, spec, f);
+
+        if (r < 0)
+                return r;
+        Export *q = g_new0(Export, 1);
+        PlaybookRow *row = new_row(s, spec);
+        *q = (Export){.manager = m,
+                      .row = row,
+                      .point = g_str_equal(spec->to, POINT_NOW) ? g_strdup(row->to_name) : NULL,
+                      .fds = {-1, -1},
+                      .archive_path = playbook_file(m, row->id.text, PLAYBOOK_ARCHIVE),
+                      .document_path = playbook_file(m, row->id.text, PLAYBOOK_DOCUMENT),
+                      .directory = g_build_filename(m->config->state_directory, "playbooks", NULL),
+                      .done = done,
+                      .userdata = userdata};
+        r = open_files(q, f);
+        if (r == 0)
+                r = start(q, s, caller, spec, f);
+        if (r < 0)
+                export_free(q);
+        return r;
+}
