@@ -85,6 +85,57 @@ static int open_diff(Call *call, void *object, Fault *f)
         return reply_file(call, r, fd, f);
 }
 
+static int open_log(Call *call, void *object, Fault *f)
+{
+        int fd = -1, r = playbook_open_log(object, &fd, f);
+
+        return reply_file(call, r, fd, f);
+}
+
+static int open_residual(Call *call, void *object, Fault *f)
+{
+        int fd = -1, r = playbook_open_residual(object, &fd, f);
+
+        return reply_file(call, r, fd, f);
+}
+
+static int verify(Call *call, void *object, Fault *f)
+{
+        VerifySpec spec = {0};
+        const Option options[] = {{"against", "s", &spec.against}, {"point", "s", &spec.point}};
+        int r = options_read(call->message, options, G_N_ELEMENTS(options), f);
+
+        if (r >= 0)
+                r = playbook_verify(object, &call->caller, &spec, f);
+        return r < 0 ? r : call_reply(call, f, "");
+}
+
+static void on_verified(int r, const Fault *f, void *userdata)
+{
+        Call *call = userdata;
+        Fault fault = {0};
+        const char *id;
+
+        if (r >= 0 && !call_is_orphan(call)) {
+                const Interface *interface =
+                        interface_at(sd_bus_message_get_path(call->message), &id);
+                const Playbook *p = interface_find(interface, call->api, &call->caller, id);
+                r = p ? call_reply(call, &fault, "s", playbook_row(p)->verified)
+                      : fault_set(&fault, FAULT_NOT_FOUND, "playbook %s was removed", id);
+        }
+        call_end(call, r, fault_is_set(&fault) ? &fault : f);
+}
+
+static int wait_for(Call *call, void *object, Fault *f)
+{
+        uint64_t timeout_usec;
+        int r = call_read_fault(sd_bus_message_read(call->message, "t", &timeout_usec), f);
+
+        if (r >= 0)
+                r = playbook_wait(object, timeout_usec, on_verified, call, f);
+        return r < 0 ? r : CALL_PENDING;
+}
+
 static int remove_playbook(Call *call, void *object, Fault *f)
 {
         int r = playbook_remove(object, &call->caller, f);
@@ -97,6 +148,10 @@ static int remove_playbook(Call *call, void *object, Fault *f)
 static const Method methods[] = {
         {"Open", open_archive, ACTION_OBSERVE, NULL},
         {"OpenDiff", open_diff, ACTION_OBSERVE, NULL},
+        {"OpenLog", open_log, ACTION_OBSERVE, NULL},
+        {"OpenResidual", open_residual, ACTION_OBSERVE, NULL},
+        {"Verify", verify, ACTION_USE, "playbook.verify"},
+        {"Wait", wait_for, ACTION_OBSERVE, NULL},
         {"Remove", remove_playbook, ACTION_USE, "playbook.remove"},
 };
 
@@ -106,6 +161,15 @@ static const sd_bus_vtable vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenDiff", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", document),
                                 call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenLog", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", log), call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenResidual", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", document),
+                                call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Verify", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT,
+                                call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Wait", SD_BUS_ARGS("t", timeout_usec),
+                                SD_BUS_RESULT("s", verified), call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, call_enter,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Id", "s", get_id, 0, PROPERTY_CONSTANT),

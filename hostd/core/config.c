@@ -38,6 +38,9 @@ static const Key keys[] = {
           "The user that QEMU runs as; owns the disks of sandboxes. fluid-image@.service names it, "
           "too."),
         K(qemu_group, KEY_WORD, "libvirt-qemu", NULL, NULL, "Its group."),
+        K(verify_user, KEY_WORD, "fluid-verify", NULL, NULL,
+          "The user that playbooks are verified as, in sandboxes of its own, which nobody else "
+          "uses. fluid-verify@.service names it, too."),
         K(networks_file, KEY_PATH, "/etc/fluid/networks.conf", NULL, NULL,
           "The network profiles: networks.conf(5). By default the file of that name beside this."),
         K(network_name, KEY_WORD, "fluid", NULL, NULL,
@@ -90,6 +93,10 @@ static const Key keys[] = {
           "Commands of one sandbox that are kept with their output."),
         K(templates_max, KEY_COUNT, "100", "1", "10000", "Templates on this host."),
         K(playbooks_per_owner_max, KEY_COUNT, "100", "0", "100000", "Playbooks of one user."),
+        K(verifications_max, KEY_COUNT, "4", "0", "1000",
+          "Playbooks that may be verified at the same time, each in a sandbox of its own."),
+        K(verify_timeout_usec, KEY_DURATION, "30min", "1s", "24h",
+          "A playbook may take this long to run in a sandbox when it is verified."),
         K(disk_floor_bytes, KEY_SIZE, "256M", "1M", "4T",
           "Nothing new is begun when the state directory has less room than this."),
         K(approval_timeout_usec, KEY_DURATION, "24h", "1s", "365d",

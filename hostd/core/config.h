@@ -19,6 +19,7 @@ typedef struct Config {
         char *virt_type;
         char *qemu_user;
         char *qemu_group;
+        char *verify_user;
         uint64_t diff_output_max_bytes;
         char *networks_file;
         char *network_name;
@@ -50,6 +51,8 @@ typedef struct Config {
         uint64_t commands_kept_max;
         uint64_t templates_max;
         uint64_t playbooks_per_owner_max;
+        uint64_t verifications_max;
+        uint64_t verify_timeout_usec;
         uint64_t disk_floor_bytes;
         uint64_t approval_timeout_usec;
         uint64_t approval_timeout_max_usec;

@@ -450,6 +450,8 @@ void approval_notify_all(Manager *m);
 
 int playbook_load_all(Manager *m, Fault *f);
 Playbook *playbook_free(Playbook *p);
+/* Sandboxes of verifications that an earlier process had begun; libvirtd is there. */
+void playbook_destroy_unused(Manager *m);
 
 /* -- what is made of a diff (core/diff.c) -------------------------------------------------------
  */

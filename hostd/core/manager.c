@@ -438,6 +438,7 @@ static void look_at_host(Manager *m)
         q->manager = m;
         (void) workers_submit(m->workers, abi_run, abi_done, q, abi_request_free, NULL);
         reconcile_orphans(m);
+        playbook_destroy_unused(m);
         isolation_connected(m);
 }
 

@@ -61,7 +61,7 @@ static int read_summary(Export *q, Fault *f)
                 return fault_set(f, FAULT_DIFF_FAILED, "the summary of the diff is no list");
         for (size_t i = 0; i < json_object_array_length(list); i++) {
                 const char *line = json_object_get_string(json_object_array_get_idx(list, i));
-                g_string_append_printf(lines, "%s%s", i ? "\n" : "", line ? line : "");
+                playbook_add_line(lines, line ? line : "");
         }
         g_free(q->row->summary);
         q->row->summary = g_string_free(TAKE_PTR(lines), FALSE);

@@ -37,9 +37,31 @@ char *playbook_bus_path(const char *id)
         return g_strdup_printf("/sh/fluid/Host1/playbook/%s", id);
 }
 
-char *playbook_residual_text(const Playbook *p)
+static bool is_settled(const char *wanted, void *object)
 {
-        return g_strdup(p->row->residual);
+        (void) wanted;
+        return !((const Playbook *) object)->verification;
+}
+
+int playbook_wait(Playbook *p, uint64_t timeout_usec, OperationDone done, void *userdata, Fault *f)
+{
+        return wait_add(&p->waiters, p->manager->event, "", timeout_usec, is_settled, p, done,
+                        userdata, f);
+}
+
+void playbook_notify(Playbook *p)
+{
+        wait_notify(&p->waiters, is_settled, p);
+}
+
+/* In place: the table of objects points to the id. */
+void playbook_take_row(Playbook *p, PlaybookRow *next)
+{
+        PlaybookRow old = *p->row;
+
+        *p->row = *next;
+        *next = old;
+        (void) playbook_row_free(next);
 }
 
 /* -- its files --------------------------------------------------------------------------------- */
@@ -54,6 +76,9 @@ static int open_file(const Playbook *p, const char *suffix, int *ret_fd, Fault *
         g_autofree char *path = playbook_file(p->manager, p->row->id.text, suffix);
         int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
+        if (fd < 0 && errno == ENOENT && g_str_equal(suffix, PLAYBOOK_LOG))
+                return fault_set(f, FAULT_NOT_FOUND, "playbook %s was never verified",
+                                 p->row->id.text);
         if (fd < 0)
                 return fault_set_errno(f, FAULT_IO, errno, "cannot open '%s' of playbook %s", path,
                                        p->row->id.text);
@@ -69,6 +94,11 @@ int playbook_open_archive(const Playbook *p, int *ret_fd, Fault *f)
 int playbook_open_document(const Playbook *p, int *ret_fd, Fault *f)
 {
         return open_file(p, PLAYBOOK_DOCUMENT, ret_fd, f);
+}
+
+int playbook_open_log(const Playbook *p, int *ret_fd, Fault *f)
+{
+        return open_file(p, PLAYBOOK_LOG, ret_fd, f);
 }
 
 static int copy_bytes(int from, int to, uint64_t size)
@@ -93,6 +123,24 @@ static int seal(int fd)
         if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0 ||
             lseek(fd, 0, SEEK_SET) < 0)
                 return -errno;
+        return 0;
+}
+
+int playbook_open_residual(const Playbook *p, int *ret_fd, Fault *f)
+{
+        const char *text = p->row->residual;
+
+        if (!*text)
+                return fault_set(f, FAULT_NOT_FOUND,
+                                 "playbook %s has no residual: it was not verified, or that failed",
+                                 p->row->id.text);
+        autofd fd = memfd_create("residual", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        int r = fd < 0 ? -errno : write_all(fd, text, strlen(text));
+        if (r == 0)
+                r = seal(fd);
+        if (r < 0)
+                return fault_set_errno(f, FAULT_IO, r, "the residual cannot be handed out");
+        *ret_fd = TAKE_FD(fd);
         return 0;
 }
 
@@ -148,6 +196,7 @@ Playbook *playbook_free(Playbook *p)
         if (!p)
                 return NULL;
         wait_clear(&p->waiters);
+        p->verification = verification_free(p->verification);
         (void) playbook_row_free(p->row);
         g_free(p);
         return NULL;
@@ -155,7 +204,7 @@ Playbook *playbook_free(Playbook *p)
 
 static int remove_files(const Manager *m, const char *id, Fault *f)
 {
-        static const char *const suffixes[] = {PLAYBOOK_ARCHIVE, PLAYBOOK_DOCUMENT};
+        static const char *const suffixes[] = {PLAYBOOK_ARCHIVE, PLAYBOOK_DOCUMENT, PLAYBOOK_LOG};
 
         for (size_t i = 0; i < G_N_ELEMENTS(suffixes); i++) {
                 g_autofree char *path = playbook_file(m, id, suffixes[i]);
@@ -176,7 +225,7 @@ int playbook_remove(Playbook *p, Caller *caller, Fault *f)
         if (!caller_is_admin(caller) && caller->uid != p->row->owner_uid)
                 return fault_set(f, FAULT_DENIED, "playbook %s is somebody else's",
                                  p->row->id.text);
-        if (g_str_equal(p->row->verified, "verifying"))
+        if (p->verification)
                 return fault_set(f, FAULT_BUSY, "playbook %s is being verified", p->row->id.text);
         r = audit_begin(m, caller, "playbook.remove", path, NULL, &entry, f);
         if (r < 0)
@@ -227,8 +276,11 @@ int playbook_load_all(Manager *m, Fault *f)
         if (r < 0)
                 return r;
         g_ptr_array_set_free_func(rows, NULL);
-        for (guint i = 0; i < rows->len; i++)
-                (void) playbook_add(m, rows->pdata[i]);
+        for (guint i = 0; i < rows->len; i++) {
+                Playbook *p = playbook_add(m, rows->pdata[i]);
+                if (g_str_equal(p->row->verified, "verifying"))
+                        playbook_interrupted(p);
+        }
         remove_unused_files(m);
         return 0;
 }

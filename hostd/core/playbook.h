@@ -31,6 +31,17 @@ typedef void (*PlaybookDone)(Playbook *playbook, int r, const Fault *f, void *us
 int playbook_export(Sandbox *s, Caller *caller, const PlaybookSpec *spec, PlaybookDone done,
                     void *userdata, Fault *f);
 
+/* Begins to replay it in a fresh sandbox, which is destroyed again, and to compare that with what
+ * it was made of; playbook_wait() tells when that has ended, the row how. FAULT_BUSY, WRONG_STATE
+ * (what it was made of is gone), NOT_FOUND, CONTENT_CHANGED. */
+typedef struct VerifySpec {
+        const char *against; /* another sandbox to compare with, of the same template; or NULL */
+        const char *point;   /* a snapshot of it; NULL: where its head stands */
+} VerifySpec;
+int playbook_verify(Playbook *p, Caller *caller, const VerifySpec *spec, Fault *f);
+/* Until it is not being verified. */
+int playbook_wait(Playbook *p, uint64_t timeout_usec, OperationDone done, void *userdata, Fault *f);
+
 /* With its files. FAULT_BUSY while it is verified. */
 int playbook_remove(Playbook *p, Caller *caller, Fault *f);
 
@@ -43,6 +54,9 @@ bool playbook_is_visible(const Playbook *p, const Caller *caller);
 
 /* What differed when it was verified, an item to a line, for people; "" where nothing did. */
 char *playbook_residual_text(const Playbook *p);
+/* What is to be said of its proof, for who has to approve it: "not verified", "exact", … and the
+ * items below. */
+char *playbook_replay_text(const Playbook *p);
 
 /* A sealed copy of the archive, read from its start, whose SHA-256 is the row's: else
  * FAULT_CONTENT_CHANGED. It is read and hashed before this returns. */
@@ -50,3 +64,8 @@ int playbook_open(const Playbook *p, int *ret_fd, Fault *f);
 /* The files themselves, to be read only. */
 int playbook_open_archive(const Playbook *p, int *ret_fd, Fault *f);
 int playbook_open_document(const Playbook *p, int *ret_fd, Fault *f);
+/* What Ansible said when it was last verified. FAULT_NOT_FOUND where it never was. */
+int playbook_open_log(const Playbook *p, int *ret_fd, Fault *f);
+/* The residual as JSON (diff/residual.h), in a file of its own. FAULT_NOT_FOUND where there is
+ * none. */
+int playbook_open_residual(const Playbook *p, int *ret_fd, Fault *f);
