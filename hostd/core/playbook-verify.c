@@ -37,6 +37,7 @@ struct Verification {
         ChildTask *child;
         int archive_fd, log_fd, result_fd;
         bool is_second;
+        unsigned attempts; /* to destroy the sandbox */
         const char *verdict;
         char *residual;
         int result;
@@ -124,34 +125,47 @@ static void finish(Playbook *p)
         playbook_notify(p);
 }
 
-static void destroyed(int r, const Fault *f, void *userdata)
-{
-        /* It stays "destroying" then, and is tried again. */
-        if (r < 0)
-                log_warning("the sandbox of a verification cannot be destroyed yet: %s",
-                            f->message);
-        finish(userdata);
-}
-
 static void set_step(Playbook *p, const char *text)
 {
         set(&p->row->verified_reason, text);
         manager_changed(p->manager, OBJECT_PLAYBOOK, p);
 }
 
-static void clean_up(Playbook *p)
+static void destroyed(int r, const Fault *f, void *userdata);
+
+static void destroy(Playbook *p)
 {
         Sandbox *s = fresh_sandbox(p);
         Caller own = manager_own_caller();
         Fault f = {0};
 
-        set_step(p, "the fresh sandbox is destroyed");
-        if (!s || s->state == SANDBOX_DESTROYING) {
+        p->verification->attempts++;
+        if (!s)
+                finish(p);
+        else if (sandbox_destroy(s, &own, destroyed, p, &f) < 0)
+                destroyed(-EIO, &f, p);
+}
+
+/* What cannot be done now is tried again when libvirtd is back, and with the next verification. */
+static void destroyed(int r, const Fault *f, void *userdata)
+{
+        Playbook *p = userdata;
+
+        if (r >= 0) {
                 finish(p);
                 return;
         }
-        if (sandbox_destroy(s, &own, destroyed, p, &f) < 0)
-                destroyed(-EIO, &f, p);
+        log_warning("the sandbox of a verification cannot be destroyed yet: %s", f->message);
+        if (f->code == FAULT_HYPERVISOR_UNAVAILABLE || p->verification->attempts > 1)
+                finish(p);
+        else
+                destroy(p);
+}
+
+static void clean_up(Playbook *p)
+{
+        set_step(p, "the fresh sandbox is destroyed");
+        destroy(p);
 }
 
 static void fail(Playbook *p, int r, const Fault *f)
@@ -533,6 +547,7 @@ int playbook_verify(Playbook *p, Caller *caller, const VerifySpec *spec, Fault *
                 return r;
         }
         manager_changed(p->manager, OBJECT_PLAYBOOK, p);
+        playbook_destroy_unused(p->manager);
         r = make_sandbox(p, source, &why);
         if (r < 0)
                 fail(p, r, &why);
@@ -580,9 +595,12 @@ void playbook_destroy_unused(Manager *m)
                 return;
         for (guint i = 0; i < sandboxes->len; i++) {
                 Sandbox *s = sandboxes->pdata[i];
-                if (s->row->owner_uid != verifier.uid || sandbox_is_hidden(s) ||
-                    s->state == SANDBOX_DESTROYING || is_in_use(m, s))
+                if (s->row->owner_uid != verifier.uid || sandbox_is_hidden(s) || is_in_use(m, s))
                         continue;
+                if (s->state == SANDBOX_DESTROYING) {
+                        sandbox_destroy_unfinished(s);
+                        continue;
+                }
                 log_info("sandbox '%s' of a verification that was interrupted is destroyed",
                          s->row->name);
                 if (sandbox_destroy(s, &own, NULL, NULL, &f) < 0)

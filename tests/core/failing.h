@@ -50,6 +50,14 @@ static inline bool is_begun_branch(void)
         return false;
 }
 
+/* A verification that came to nothing leaves that, and nothing else. */
+static inline bool has_failed_verification(void)
+{
+        g_autoptr(GPtrArray) list = manager_list(fixture.manager, OBJECT_PLAYBOOK);
+
+        return list->len == 1 && g_str_equal(playbook_row(list->pdata[0])->verified, "failed");
+}
+
 /* Ends that are documented: what was moved but not booted is stopped, what has no channel to its
  * agent is "failed", a command that failed can be looked at, and what could not be destroyed stays
  * "destroying" until it is asked for anew. */
@@ -57,6 +65,8 @@ static inline bool ends_as_documented(const Operation *op)
 {
         if (g_str_equal(op->kind, "sandbox.destroy"))
                 return g_str_equal(state_of("web"), "destroying") && op->attempt() >= 0;
+        if (g_str_equal(op->kind, "playbook.verify"))
+                return has_failed_verification();
         /* What is kept warm, or in a pool, is tried again, and what goes by itself goes later. */
         if (g_str_has_prefix(op->kind, "template.") && !g_str_equal(op->kind, "template.import"))
                 return op->attempt() >= 0 && (!op->is_done || op->is_done());

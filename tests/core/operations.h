@@ -10,7 +10,7 @@
 
 /* Time does not pass, and three snapshots make a chain as long as it may be. */
 static const char operation_settings[] =
-        "stop_timeout = 0s\nttl_default = infinity\nchain_depth_max = 4\n";
+        "stop_timeout = 0s\nttl_default = infinity\nchain_depth_max = 4\nverify_user = nobody\n";
 
 typedef struct Operation {
         const char *name;

@@ -82,6 +82,12 @@ static inline void write_replay(const char *script)
 
 static inline void write_good_programs(void)
 {
+        static const char *const written[] = {"replays", "archive", "replayed",
+                                              "residual-arguments"};
+
+        /* So that they make no difference later. */
+        for (size_t i = 0; i < G_N_ELEMENTS(written); i++)
+                write_scratch(written[i], "");
         write_playbook_programs();
         write_scratch("summary", "[\"nginx is installed\",\"user app is new\"]\n");
         write_scratch("residual", EXACT);
@@ -90,6 +96,7 @@ static inline void write_good_programs(void)
 
 static pid_t verify_unit;
 
+/* What it runs may be written later. */
 static inline void start_verify_unit(void)
 {
         g_autofree char *program = g_build_filename(fixture.directory, "replay", NULL);
@@ -97,9 +104,22 @@ static inline void start_verify_unit(void)
         verify_unit = socket_unit_start(fixture.directory, "fluid-verify", program);
 }
 
+static inline void stop_verify_unit(void)
+{
+        if (verify_unit)
+                socket_unit_stop(verify_unit, fixture.directory, "fluid-verify");
+        verify_unit = 0;
+}
+
+/* A fixture that was made anew has none. */
 static inline void link_verify_unit(void)
 {
         g_autofree char *old = g_build_filename(fixture.directory, "fluid-verify.socket", NULL);
+
+        if (!g_file_test(old, G_FILE_TEST_EXISTS)) {
+                stop_verify_unit();
+                start_verify_unit();
+        }
         g_autofree char *new = g_build_filename(fixture.directory, "r/fluid-verify.socket", NULL);
 
         need(link(old, new) < 0 ? -errno : 0, new);
@@ -148,7 +168,7 @@ static inline Playbook *newest_playbook(void)
 
 static inline int begin_verification(Playbook *p, const VerifySpec *spec)
 {
-        remove_scratch("replays");
+        write_scratch("replays", "");
         return playbook_verify(p, &fixture.caller, spec ? spec : &(VerifySpec){0}, fresh_fault());
 }
 

@@ -358,7 +358,7 @@ int main(void)
         test_failures();
         test_against();
         test_gone();
-        socket_unit_stop(verify_unit, fixture.directory, "fluid-verify");
+        stop_verify_unit();
         stop_fixture();
         return tap_done();
 }

@@ -4,6 +4,7 @@
 /* All that a manager has made, as text: what nothing may be left of, and what may not change. */
 
 #include "core/isolation-private.h"
+#include "core/playbook-private.h"
 #include "tests/core/fixture.h"
 
 static inline int compare_names(gconstpointer a, gconstpointer b)
@@ -84,12 +85,21 @@ static inline void describe_sandboxes(GString *world)
 static inline void describe_rows(GString *world)
 {
         Store *store = fixture.manager->store;
-        g_autoptr(GPtrArray) templates = NULL, snapshots = NULL, commands = NULL, approvals = NULL;
+        g_autoptr(GPtrArray) templates = NULL, snapshots = NULL, commands = NULL, approvals = NULL,
+                             playbooks = NULL;
 
         need(store_load_templates(store, &templates, &fixture.fault), "load");
         need(store_load_snapshots(store, &snapshots, &fixture.fault), "load");
         need(store_load_commands(store, &commands, &fixture.fault), "load");
         need(store_load_approvals(store, &approvals, &fixture.fault), "load");
+        need(store_load_playbooks(store, &playbooks, &fixture.fault), "load");
+        for (guint i = 0; i < playbooks->len; i++) {
+                const PlaybookRow *row = playbooks->pdata[i];
+
+                g_string_append_printf(world, "playbook %s: from %s to %s, %s, %s %s\n", row->name,
+                                       row->from_name, row->to_name, row->sha256, row->verified,
+                                       row->residual);
+        }
         for (guint i = 0; i < templates->len; i++) {
                 const TemplateRow *row = templates->pdata[i];
 
@@ -492,6 +502,18 @@ static inline bool is_network_right(void *userdata)
         return !fixture.manager->isolation->retry;
 }
 
+/* Those that wait for libvirtd go on when it is back. */
+static inline bool is_nothing_verified(void *userdata)
+{
+        g_autoptr(GPtrArray) list = manager_list(fixture.manager, OBJECT_PLAYBOOK);
+
+        (void) userdata;
+        for (guint i = 0; i < list->len; i++)
+                if (((const Playbook *) list->pdata[i])->verification)
+                        return false;
+        return true;
+}
+
 /* What is tried again after a while was tried. */
 static inline void settle_networks(void)
 {
@@ -500,6 +522,8 @@ static inline void settle_networks(void)
         settle();
         if (!until(is_network_right, NULL))
                 tap_bail_out("rules are not put right");
+        if (!until(is_nothing_verified, NULL))
+                tap_bail_out("a verification does not end");
         settle();
 }
 
@@ -655,6 +679,50 @@ static inline void check_approvals(Check *c)
         }
 }
 
+/* Each has its files, no file is nobody's, and none is half verified. */
+static inline void check_playbooks(Check *c)
+{
+        g_autofree char *path = g_build_filename(fixture.directory, "s/playbooks", NULL);
+        g_autoptr(GDir) files = g_dir_open(path, 0, NULL);
+        g_autoptr(GPtrArray) rows = NULL;
+        const char *name;
+
+        need(store_load_playbooks(fixture.manager->store, &rows, &fixture.fault), "load");
+        expect(c, rows->len == g_hash_table_size(fixture.manager->objects[OBJECT_PLAYBOOK]),
+               "%u playbooks are written", rows->len);
+        for (guint i = 0; i < rows->len; i++) {
+                const PlaybookRow *row = rows->pdata[i];
+                const Playbook *p = playbook_by_id(fixture.manager, row->id.text);
+                int fd = -1;
+
+                expect(c, p && g_str_equal(playbook_row(p)->verified, row->verified),
+                       "playbook %s is written as %s", row->id.text, row->verified);
+                expect(c, !g_str_equal(row->verified, "verifying"), "a playbook is half verified");
+                expect(c, p && playbook_open(p, &fd, NULL) >= 0, "playbook %s has no archive",
+                       row->id.text);
+                (void) close_fd(fd);
+                expect(c, p && playbook_open_document(p, &fd, NULL) >= 0, "playbook %s has no diff",
+                       row->id.text);
+                (void) close_fd(fd);
+        }
+        while (files && (name = g_dir_read_name(files))) {
+                g_autofree char *id = g_strndup(name, ID_LENGTH);
+
+                expect(c, playbook_by_id(fixture.manager, id), "%s is no playbook's", name);
+        }
+}
+
+/* What was made for a verification is gone with it. */
+static inline void check_verifiers(Check *c)
+{
+        g_autoptr(GPtrArray) sandboxes = manager_list(fixture.manager, OBJECT_SANDBOX);
+
+        for (guint i = 0; i < sandboxes->len; i++)
+                expect(c,
+                       !g_str_has_prefix(((Sandbox *) sandboxes->pdata[i])->row->name, "verify-"),
+                       "the sandbox of a verification is left");
+}
+
 static inline bool is_world_consistent(void)
 {
         g_autoptr(GPtrArray) sandboxes = manager_list(fixture.manager, OBJECT_SANDBOX);
@@ -696,6 +764,8 @@ static inline bool is_world_consistent(void)
         check_rows(&c);
         check_identities(&c);
         check_approvals(&c);
+        check_playbooks(&c);
+        check_verifiers(&c);
         check_known(&c);
         return c.fits;
 }
