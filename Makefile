@@ -89,18 +89,19 @@ LINK_bus   := api core store loop base
 LINK_diff  := diff base
 LINK_playbook := diff base
 LINK_resolve := resolve base
+LINK_run   := run base
 LINK_ctl   := base
 LINK_bench := host loop base
 LINK_net := core host loop base
 
 MAIN_diff := hostd/diff/fluid-diff.c
 MAIN_resolve := hostd/resolve/fluid-resolver.c
-MAIN_run  := hostd/run/fluid-runner.c
+MAIN_run  := hostd/run/fluid-runner.c hostd/run/fluid-ansible.c
 MAIN_ctl  := dbus/ctl/fluidctl.c
 
-PROGRAMS := $(OUT)/fluid-hostd $(OUT)/fluidctl $(OUT)/fluid-diff $(OUT)/fluid-resolver $(OUT)/fluid-runner $(OUT)/fluid-hook
+PROGRAMS := $(OUT)/fluid-hostd $(OUT)/fluidctl $(OUT)/fluid-diff $(OUT)/fluid-resolver $(OUT)/fluid-runner $(OUT)/fluid-ansible $(OUT)/fluid-hook
 UNITS    := $(patsubst units/%.in,$(OUT)/units/%,$(wildcard units/*.service.in))
-MANUALS   = $(OUT)/man/fluidctl.1 $(OUT)/man/fluid.conf.5 $(OUT)/man/networks.conf.5 $(patsubst dbus/%.xml,$(OUT)/man/%.5,$(wildcard dbus/*.xml))
+MANUALS   = $(OUT)/man/fluidctl.1 $(OUT)/man/fluid.conf.5 $(OUT)/man/networks.conf.5 $(OUT)/man/apply.conf.5 $(patsubst dbus/%.xml,$(OUT)/man/%.5,$(wildcard dbus/*.xml))
 
 all: $(PROGRAMS) $(UNITS) $(OUT)/man/.stamp ## build the programs and their manual pages
 
@@ -138,6 +139,15 @@ $(OUT)/gen/noise-rules.c: hostd/diff/noise.rules
 	$(Q){ echo '#include "diff/noise.h"'; echo 'const char noise_rules_text[] ='; \
 		sed 's/[\"?]/\\&/g; s/.*/        "&\\n"/' $<; echo '        "";'; } > $@
 
+$(OUT)/gen/recap-plugin.o: $(OUT)/gen/recap-plugin.c hostd/run/recap.h Makefile
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(OUT)/gen/recap-plugin.c: hostd/run/recap.py
+	@mkdir -p $(@D)
+	$(Q){ echo '#include "run/recap.h"'; echo 'const char recap_plugin_text[] ='; \
+		sed 's/[\"?]/\\&/g; s/.*/        "&\\n"/' $<; echo '        "";'; } > $@
+
 # What runs in guests: no library, no sanitizer, as few instructions as can be. Elsewhere than on x86-64 there is none.
 GUEST_CFLAGS := -std=gnu11 -Os $(WARNINGS) -Ihostd -ffreestanding -fno-stack-protector -fcf-protection=none \
 	-fno-asynchronous-unwind-tables -fno-pie -no-pie -nostdlib -static \
@@ -160,7 +170,7 @@ $(OUT)/gen/.stamp: $(OUT)/gen/migrations.c
 	@touch $@
 
 define layer_rules
-$(OUT)/lib/$(1).a: $(call OBJECTS,$(filter-out $(MAIN_$(1)),$(call SOURCES,$(1)))) $(if $(filter store,$(1)),$(OUT)/gen/migrations.o) $(if $(filter host,$(1)),$(OUT)/gen/rulesets.o $(OUT)/gen/guest-program.o) $(if $(filter diff,$(1)),$(OUT)/gen/noise-rules.o)
+$(OUT)/lib/$(1).a: $(call OBJECTS,$(filter-out $(MAIN_$(1)),$(call SOURCES,$(1)))) $(if $(filter store,$(1)),$(OUT)/gen/migrations.o) $(if $(filter host,$(1)),$(OUT)/gen/rulesets.o $(OUT)/gen/guest-program.o) $(if $(filter diff,$(1)),$(OUT)/gen/noise-rules.o) $(if $(filter run,$(1)),$(OUT)/gen/recap-plugin.o)
 	@mkdir -p $$(@D)
 	@rm -f $$@
 	$$(call say,AR,$$@)
@@ -180,7 +190,11 @@ $(OUT)/fluid-resolver: $(call OBJECTS,$(MAIN_resolve)) $(call archive,resolve ba
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_resolve))
 
-$(OUT)/fluid-runner: $(call OBJECTS,$(MAIN_run)) $(call archive,base)
+$(OUT)/fluid-runner: $(call OBJECTS,hostd/run/fluid-runner.c) $(call archive,base)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_run))
+
+$(OUT)/fluid-ansible: $(call OBJECTS,hostd/run/fluid-ansible.c) $(call archive,run base)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_run))
 
@@ -204,6 +218,7 @@ $(OUT)/man/.stamp: $(PROGRAMS) $(wildcard dbus/*.xml) contrib/man/interface-to-m
 	@mkdir -p $(@D)
 	$(Q)$(OUT)/fluidctl --print-man > $(OUT)/man/fluidctl.1
 	$(Q)for f in fluid.conf networks.conf; do $(OUT)/fluid-hostd --print-manual=$$f > $(OUT)/man/$$f.5 || exit 1; done
+	$(Q)$(OUT)/fluid-ansible --print-manual > $(OUT)/man/apply.conf.5
 	$(Q)contrib/man/interface-to-man --output $(@D) $(wildcard dbus/*.xml)
 	@touch $@
 
@@ -223,7 +238,7 @@ $(call test_programs,$(1)): $(OUT)/tests/%: $(OUT)/obj/tests/%.o $(FAKES_$(1)) $
 	$$(call say,LINK,$$@)
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(call libs,$(LIBS_$(2)))
 endef
-$(foreach t,base:base loop:loop store:store host:host core:store bus:store diff:diff playbook:diff resolve:resolve ctl:base net:host bench:host,\
+$(foreach t,base:base loop:loop store:store host:host core:store bus:store diff:diff playbook:diff resolve:resolve run:run ctl:base net:host bench:host,\
 	$(eval $(call test_rules,$(firstword $(subst :, ,$(t))),$(lastword $(subst :, ,$(t))))))
 
 $(OUT)/tests/fake/host-service: $(call OBJECTS,$(wildcard tests/fake/host-service*.c)) $(call archive,base)
@@ -249,7 +264,7 @@ $(OUT)/tests/live/overwrite: $(OUT)/obj/tests/live/overwrite.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) -static -o $@ $^
 
-UNIT_DIRS := base loop store host core bus diff playbook resolve ctl net
+UNIT_DIRS := base loop store host core bus diff playbook resolve run ctl net
 UNIT_TESTS = $(foreach d,$(UNIT_DIRS),$(filter $(OUT)/tests/$(d)/test-%,$(call test_programs,$(d))))
 LIVE_TESTS = $(foreach d,$(UNIT_DIRS),$(filter $(OUT)/tests/$(d)/live-%,$(call test_programs,$(d))))
 SCRIPT_TESTS = $(filter-out %.c,$(wildcard $(UNIT_DIRS:%=tests/%/test-*)))
@@ -285,7 +300,7 @@ bench: all test-programs guests $(call test_programs,bench) ## measure against f
 
 # -- fuzzing -----------------------------------------------------------------------------------
 FUZZERS = $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
-FUZZ_LAYERS := diff resolve host loop base
+FUZZ_LAYERS := diff resolve run host loop base
 FUZZ_CORE := $(wildcard hostd/core/profile*.c) dbus/ctl/place.c hostd/core/approval-content.c
 FUZZ_TIME ?= 60
 fuzz_replays = $(FUZZERS:%=$(OUT)/tests/fuzz/replay-%)
@@ -295,10 +310,10 @@ $(OUT)/tests/fuzz/replay-%: $(OUT)/obj/tests/fuzz/fuzz-%.o $(OUT)/obj/tests/fuzz
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_host) $(LIBS_diff))
 
-build/fuzz/fuzz-%: tests/fuzz/fuzz-%.c $(OUT)/gen/.stamp $(OUT)/gen/rulesets.c $(OUT)/gen/noise-rules.c $(OUT)/gen/guest-program.c
+build/fuzz/fuzz-%: tests/fuzz/fuzz-%.c $(OUT)/gen/.stamp $(OUT)/gen/rulesets.c $(OUT)/gen/noise-rules.c $(OUT)/gen/guest-program.c $(OUT)/gen/recap-plugin.c
 	@mkdir -p $(@D)
-	clang $(ALL_CFLAGS) -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(FUZZ_CORE) $(OUT)/gen/rulesets.c $(OUT)/gen/noise-rules.c $(OUT)/gen/guest-program.c \
-		$(filter-out $(MAIN_diff) $(MAIN_resolve),$(foreach l,$(FUZZ_LAYERS),$(call SOURCES,$(l)))) \
+	clang $(ALL_CFLAGS) -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(FUZZ_CORE) $(OUT)/gen/rulesets.c $(OUT)/gen/noise-rules.c $(OUT)/gen/guest-program.c $(OUT)/gen/recap-plugin.c \
+		$(filter-out $(MAIN_diff) $(MAIN_resolve) $(MAIN_run),$(foreach l,$(FUZZ_LAYERS),$(call SOURCES,$(l)))) \
 		$(call libs,$(LIBS_host) $(LIBS_diff))
 
 fuzz: ## FUZZ=x: run one fuzzer for FUZZ_TIME seconds; without FUZZ, list them
@@ -329,7 +344,7 @@ analyze: $(OUT)/gen/.stamp ## gcc -fanalyzer and clang's static analyzer over al
 install: all ## DESTDIR=… PREFIX=…: install
 	install -D -m 755 -t $(DESTDIR)$(SBINDIR) $(OUT)/fluid-hostd
 	install -D -m 755 -t $(DESTDIR)$(BINDIR) $(OUT)/fluidctl
-	install -D -m 755 -t $(DESTDIR)$(LIBEXECDIR) $(OUT)/fluid-diff $(OUT)/fluid-resolver $(OUT)/fluid-runner
+	install -D -m 755 -t $(DESTDIR)$(LIBEXECDIR) $(OUT)/fluid-diff $(OUT)/fluid-resolver $(OUT)/fluid-runner $(OUT)/fluid-ansible
 	install -D -m 755 $(OUT)/fluid-hook $(DESTDIR)$(HOOKDIR)/fluid
 	install -D -m 644 -t $(DESTDIR)$(DBUSDIR)/system.d dbus/sh.fluid.Host1.conf
 	install -D -m 644 -t $(DESTDIR)/usr/share/dbus-1/system-services dbus/sh.fluid.Host1.service
@@ -340,6 +355,8 @@ install: all ## DESTDIR=… PREFIX=…: install
 	install -m 644 units/fluid.sysusers $(DESTDIR)$(SYSTEMDIR)/sysusers.d/fluid.conf
 	for f in fluid.conf networks.conf; do test -e $(DESTDIR)$(SYSCONFDIR)/fluid/$$f || \
 		$(OUT)/fluid-hostd --print-config=$$f > $(DESTDIR)$(SYSCONFDIR)/fluid/$$f || exit 1; done
+	test -e $(DESTDIR)$(SYSCONFDIR)/fluid/apply.conf || \
+		$(OUT)/fluid-ansible --print-config > $(DESTDIR)$(SYSCONFDIR)/fluid/apply.conf
 	install -D -m 644 -t $(DESTDIR)$(SHAREDIR)/fluid dbus/diff.schema.json
 	install -D -m 644 contrib/completion/fluidctl $(DESTDIR)$(SHAREDIR)/bash-completion/completions/fluidctl
 	install -d $(DESTDIR)$(SHAREDIR)/man/man1 $(DESTDIR)$(SHAREDIR)/man/man5
@@ -347,7 +364,7 @@ install: all ## DESTDIR=… PREFIX=…: install
 	install -m 644 $(OUT)/man/*.1 $(DESTDIR)$(SHAREDIR)/man/man1
 	install -m 644 $(OUT)/man/*.5 $(DESTDIR)$(SHAREDIR)/man/man5
 
-uninstall: ## DESTDIR=… PREFIX=…: remove what install put there, but for fluid.conf, networks.conf and /var/lib/fluid
+uninstall: ## DESTDIR=… PREFIX=…: remove what install put there, but for fluid.conf, networks.conf, apply.conf and /var/lib/fluid
 	rm -f $(DESTDIR)$(SBINDIR)/fluid-hostd $(DESTDIR)$(BINDIR)/fluidctl $(DESTDIR)$(HOOKDIR)/fluid \
 		$(DESTDIR)$(DBUSDIR)/system.d/sh.fluid.Host1.conf \
 		$(DESTDIR)/usr/share/dbus-1/system-services/sh.fluid.Host1.service \
@@ -357,7 +374,7 @@ uninstall: ## DESTDIR=… PREFIX=…: remove what install put there, but for flu
 		$(DESTDIR)$(SYSTEMDIR)/sysusers.d/fluid.conf \
 		$(DESTDIR)$(SHAREDIR)/bash-completion/completions/fluidctl $(DESTDIR)$(SHAREDIR)/fluid/diff.schema.json \
 		$(DESTDIR)$(ANSIBLEDIR)/fluid.py \
-		$(DESTDIR)$(SHAREDIR)/man/man1/fluidctl.1 $(DESTDIR)$(SHAREDIR)/man/man5/fluid.conf.5 $(DESTDIR)$(SHAREDIR)/man/man5/networks.conf.5 \
+		$(DESTDIR)$(SHAREDIR)/man/man1/fluidctl.1 $(DESTDIR)$(SHAREDIR)/man/man5/fluid.conf.5 $(DESTDIR)$(SHAREDIR)/man/man5/networks.conf.5 $(DESTDIR)$(SHAREDIR)/man/man5/apply.conf.5 \
 		$(addprefix $(DESTDIR)$(SHAREDIR)/man/man5/,$(notdir $(patsubst %.xml,%.5,$(wildcard dbus/*.xml))))
 	rm -rf $(DESTDIR)$(LIBEXECDIR)
 	@# Left in the kernel by fluid-hostd, whose restart must open nothing.

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#include "run/recap.h"
+
+#include "base/cleanup.h"
+#include "base/file.h"
+
+#define BYTES_MAX (4 << 20)
+#define DEPTH_MAX 3
+
+static const char *const words[] = {"ok",      "changed", "unreachable", "failed",
+                                    "skipped", "rescued", "ignored"};
+
+void recap_done(Recap *recap)
+{
+        json_object_put(recap->hosts);
+        *recap = (Recap){0};
+}
+
+static int check_host(Json *host, bool *ret_failed, Fault *f)
+{
+        uint64_t n, unreachable = 0, failed = 0;
+
+        if (!json_object_is_type(host, json_type_object) ||
+            json_object_object_length(host) != (int) G_N_ELEMENTS(words))
+                return fault_set(f, FAULT_INVALID_ARGUMENT, "a host in Ansible's recap is none");
+        for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+                if (!json_find_uint(host, words[i], &n))
+                        return fault_set(f, FAULT_INVALID_ARGUMENT,
+                                         "a host in Ansible's recap has no '%s'", words[i]);
+        (void) json_find_uint(host, "unreachable", &unreachable);
+        (void) json_find_uint(host, "failed", &failed);
+        *ret_failed = unreachable > 0 || failed > 0;
+        return 0;
+}
+
+int recap_load(const char *path, Recap *ret, Fault *f)
+{
+        g_auto(Recap) recap = {0};
+        g_autofree char *text = NULL;
+        size_t size;
+        Fault why = {0};
+
+        int r = file_read(path, BYTES_MAX, &text, &size, &why);
+        if (r < 0 && why.code == FAULT_NOT_FOUND) {
+                ret->hosts = json_object_new_object();
+                return 0;
+        }
+        if (r == 0)
+                r = json_parse(text, size, DEPTH_MAX, &recap.hosts, &why);
+        if (r < 0)
+                return fault_set(f, FAULT_INVALID_ARGUMENT, "Ansible's recap: %s", why.message);
+        if (!json_object_is_type(recap.hosts, json_type_object) ||
+            json_object_object_length(recap.hosts) > RECAP_HOSTS_MAX)
+                return fault_set(f, FAULT_INVALID_ARGUMENT, "Ansible's recap is none");
+        json_object_object_foreach(recap.hosts, name, host)
+        {
+                bool has_failed;
+
+                (void) name;
+                r = check_host(host, &has_failed, f);
+                if (r < 0)
+                        return r;
+                recap.n_hosts++;
+                recap.n_failed += has_failed;
+        }
+        *ret = recap;
+        recap = (Recap){0};
+        return 0;
+}
+
+char *recap_format(const Recap *recap, int rc, bool is_check)
+{
+        g_autoptr(Json) document = json_object_new_object();
+
+        json_object_object_add(document, "rc", json_object_new_int(rc));
+        json_object_object_add(document, "check", json_object_new_boolean(is_check));
+        json_object_object_add(document, "hosts", json_object_get(recap->hosts));
+        return g_strconcat(
+                json_object_to_json_string_ext(document, JSON_C_TO_STRING_PLAIN |
+                                                                 JSON_C_TO_STRING_NOSLASHESCAPE),
+                "\n", NULL);
+}
