@@ -5,6 +5,7 @@
 
 #include "core/internal.h"
 #include "core/playbook.h"
+#include "loop/child.h"
 
 typedef struct Verification Verification;
 
@@ -33,8 +34,38 @@ void playbook_notify(Playbook *p);
  * of a text. */
 void playbook_add_line(GString *text, const char *line);
 
-/* -- core/playbook-verify.c -------------------------------------------------------------------- */
+/* Text of a row that is to become its own. */
+void playbook_set(char **member, const char *text);
+/* NULL where there is none. */
+Sandbox *playbook_sandbox(const Manager *m, Id id);
+
+/* -- verifications: core/playbook-verify.c, and core/playbook-end.c ------------------------------
+ */
+
+struct Verification {
+        Id sandbox_id; /* the fresh one's, or empty */
+        Id against_id; /* the sandbox that holds what it is compared with, */
+        char *point;   /* at that point */
+        AuditEntry *entry;
+        ChildTask *child;
+        int archive_fd, log_fd, result_fd;
+        bool is_second;
+        unsigned attempts; /* to destroy the sandbox */
+        const char *verdict;
+        char *residual;
+        int result;
+        Fault fault;
+};
 
 Verification *verification_free(Verification *v);
+/* The fresh one; NULL where it is not there yet, or gone. */
+Sandbox *verification_sandbox(const Playbook *p);
+/* Whoever it belongs to. */
+int verification_find_user(const Manager *m, Caller *ret, Fault *f);
+/* What is being done now. */
+void verification_set_step(Playbook *p, const char *text);
+/* Destroys the sandbox, then writes down the verdict, or why there is none. */
+void verification_end(Playbook *p);
+void verification_fail(Playbook *p, int r, const Fault *f);
 /* An earlier process was verifying it. */
 void playbook_interrupted(Playbook *p);

@@ -12,13 +12,11 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "base/log.h"
 #include "base/quantity.h"
 #include "loop/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -28,152 +26,6 @@
 /* Bytes of what a replay and a comparison say. */
 #define RESULT_MAX   (64u << 10)
 #define RESIDUAL_MAX (512u << 10)
-
-struct Verification {
-        Id sandbox_id; /* the fresh one's, or empty */
-        Id against_id; /* the sandbox that holds what it is compared with, */
-        char *point;   /* at that point */
-        AuditEntry *entry;
-        ChildTask *child;
-        int archive_fd, log_fd, result_fd;
-        bool is_second;
-        unsigned attempts; /* to destroy the sandbox */
-        const char *verdict;
-        char *residual;
-        int result;
-        Fault fault;
-};
-
-Verification *verification_free(Verification *v)
-{
-        if (!v)
-                return NULL;
-        v->child = child_task_free(v->child);
-        v->entry = audit_discard(v->entry);
-        (void) close_fd(v->archive_fd);
-        (void) close_fd(v->log_fd);
-        (void) close_fd(v->result_fd);
-        g_free(v->point);
-        g_free(v->residual);
-        g_free(v);
-        return NULL;
-}
-
-static Sandbox *sandbox_of(const Manager *m, Id id)
-{
-        return g_hash_table_lookup(m->objects[OBJECT_SANDBOX], id.text);
-}
-
-static Sandbox *fresh_sandbox(const Playbook *p)
-{
-        return sandbox_of(p->manager, p->verification->sandbox_id);
-}
-
-/* -- its end ----------------------------------------------------------------------------------- */
-
-static void set(char **member, const char *text)
-{
-        g_free(*member);
-        *member = g_strdup(text ? text : "");
-}
-
-static int record_end(Playbook *p, const PlaybookRow *next, AuditEntry *entry, int result,
-                      const Fault *why, Fault *f)
-{
-        Store *store = p->manager->store;
-        int r = store_begin(store, f);
-
-        if (r == 0)
-                r = store_put_playbook(store, next, f);
-        if (r == 0)
-                r = audit_write_end(entry, result, why, f);
-        if (r == 0)
-                r = store_commit(store, f);
-        if (r < 0)
-                store_rollback(store);
-        return r;
-}
-
-/* Takes both. What cannot be written is true all the same, until the next start finds it out. */
-static void end_row(Playbook *p, PlaybookRow *next, AuditEntry *entry, int result, const Fault *why)
-{
-        Fault f = {0};
-
-        if (record_end(p, next, entry, result, why, &f) < 0) {
-                log_error("the end of the verification of playbook %s cannot be saved: %s",
-                          p->row->id.text, f.message);
-                (void) audit_end(entry, result, why);
-        } else {
-                (void) audit_discard(entry);
-        }
-        playbook_take_row(p, next);
-}
-
-static void finish(Playbook *p)
-{
-        Verification *v = g_steal_pointer(&p->verification);
-        PlaybookRow *next = playbook_row_copy(p->row);
-
-        set(&next->verified, v->result < 0 ? "failed" : v->verdict);
-        set(&next->verified_reason, v->result < 0 ? v->fault.message : "");
-        set(&next->residual, v->result < 0 ? "" : v->residual);
-        next->verified_usec = now_realtime_usec();
-        end_row(p, next, g_steal_pointer(&v->entry), v->result, &v->fault);
-        (void) verification_free(v);
-        log_info("playbook %s is verified: %s", p->row->id.text, p->row->verified);
-        manager_changed(p->manager, OBJECT_PLAYBOOK, p);
-        playbook_notify(p);
-}
-
-static void set_step(Playbook *p, const char *text)
-{
-        set(&p->row->verified_reason, text);
-        manager_changed(p->manager, OBJECT_PLAYBOOK, p);
-}
-
-static void destroyed(int r, const Fault *f, void *userdata);
-
-static void destroy(Playbook *p)
-{
-        Sandbox *s = fresh_sandbox(p);
-        Caller own = manager_own_caller();
-        Fault f = {0};
-
-        p->verification->attempts++;
-        if (!s)
-                finish(p);
-        else if (sandbox_destroy(s, &own, destroyed, p, &f) < 0)
-                destroyed(-EIO, &f, p);
-}
-
-/* What cannot be done now is tried again when libvirtd is back, and with the next verification. */
-static void destroyed(int r, const Fault *f, void *userdata)
-{
-        Playbook *p = userdata;
-
-        if (r >= 0) {
-                finish(p);
-                return;
-        }
-        log_warning("the sandbox of a verification cannot be destroyed yet: %s", f->message);
-        if (f->code == FAULT_HYPERVISOR_UNAVAILABLE || p->verification->attempts > 1)
-                finish(p);
-        else
-                destroy(p);
-}
-
-static void clean_up(Playbook *p)
-{
-        set_step(p, "the fresh sandbox is destroyed");
-        destroy(p);
-}
-
-static void fail(Playbook *p, int r, const Fault *f)
-{
-        p->verification->result = r;
-        p->verification->fault = *f;
-        clean_up(p);
-}
 
 /* -- the comparison ---------------------------------------------------------------------------- */
 
@@ -223,16 +75,17 @@ static void compared(int fd, int r, const Fault *f, void *userdata)
                         r = fault_set(&why, FAULT_DIFF_FAILED, "the comparison has no verdict");
         }
         if (r < 0)
-                fail(p, r, &why);
+                verification_fail(p, r, &why);
         else
-                clean_up(p);
+                verification_end(p);
 }
 
 static int compare(Playbook *p, Fault *f)
 {
         static const char *const options[] = {"--residual", "3", NULL};
         Verification *v = p->verification;
-        Sandbox *against = sandbox_of(p->manager, v->against_id), *fresh = fresh_sandbox(p);
+        Sandbox *against = playbook_sandbox(p->manager, v->against_id),
+                *fresh = verification_sandbox(p);
         Caller own = manager_own_caller();
 
         if (!against)
@@ -242,7 +95,8 @@ static int compare(Playbook *p, Fault *f)
                 return fault_set(f, FAULT_NOT_FOUND, "the fresh sandbox was destroyed meanwhile");
         if (lseek(v->archive_fd, 0, SEEK_SET) < 0)
                 return fault_set_errno(f, FAULT_IO, errno, "the archive cannot be read");
-        set_step(p, "the fresh sandbox is compared with the one that the playbook is of");
+        verification_set_step(p,
+                              "the fresh sandbox is compared with the one that the playbook is of");
         return diff_start_job(fresh, &own,
                               &(DiffJob){.from_sandbox = against,
                                          .from = v->point,
@@ -312,7 +166,7 @@ static void played(int r, const Fault *f, void *userdata)
         if (r >= 0)
                 r = go_on(p, &why);
         if (r < 0)
-                fail(p, r, &why);
+                verification_fail(p, r, &why);
 }
 
 static int play(Playbook *p, Fault *f)
@@ -326,7 +180,8 @@ static int play(Playbook *p, Fault *f)
         if (lseek(v->archive_fd, 0, SEEK_SET) < 0 || ftruncate(v->result_fd, 0) < 0 ||
             lseek(v->result_fd, 0, SEEK_SET) < 0)
                 return fault_set_errno(f, FAULT_IO, errno, "the files of a replay cannot be used");
-        set_step(p, v->is_second ? "the playbook is run again" : "the playbook is run");
+        verification_set_step(p,
+                              v->is_second ? "the playbook is run again" : "the playbook is run");
         return child_task_start(
                 p->manager->event,
                 &CHILD_SPEC(.unit = UNIT, .argv = argv,
@@ -340,7 +195,7 @@ static int play(Playbook *p, Fault *f)
 static void on_ready(int r, const Fault *f, void *userdata)
 {
         Playbook *p = userdata;
-        const Sandbox *s = fresh_sandbox(p);
+        const Sandbox *s = verification_sandbox(p);
         Fault why = fault_copy(f);
 
         if (r >= 0 && (!s || s->state != SANDBOX_READY))
@@ -349,7 +204,7 @@ static void on_ready(int r, const Fault *f, void *userdata)
         if (r >= 0)
                 r = play(p, &why);
         if (r < 0)
-                fail(p, r, &why);
+                verification_fail(p, r, &why);
 }
 
 static int await(Playbook *p, Sandbox *s, Fault *f)
@@ -366,22 +221,7 @@ static void branched(Sandbox *branch, int r, const Fault *f, void *userdata)
         if (r >= 0)
                 r = await(p, branch, &why);
         if (r < 0)
-                fail(p, r, &why);
-}
-
-static int find_verifier(const Manager *m, Caller *ret, Fault *f)
-{
-        const struct passwd *user = getpwnam(m->config->verify_user);
-
-        if (!user)
-                return fault_set(f, FAULT_NOT_FOUND,
-                                 "there is no user '%s' (verify_user in fluid.conf); "
-                                 "systemd-sysusers makes it",
-                                 m->config->verify_user);
-        if (user->pw_uid == 0)
-                return fault_set(f, FAULT_DENIED, "verify_user in fluid.conf must not be root");
-        *ret = (Caller){.uid = user->pw_uid, .text = "fluid-hostd"};
-        return 0;
+                verification_fail(p, r, &why);
 }
 
 static int make_sandbox(Playbook *p, Sandbox *source, Fault *f)
@@ -397,7 +237,7 @@ static int make_sandbox(Playbook *p, Sandbox *source, Fault *f)
         Caller verifier;
         Sandbox *s;
 
-        int r = find_verifier(p->manager, &verifier, f);
+        int r = verification_find_user(p->manager, &verifier, f);
         if (r < 0)
                 return r;
         if (spec.boots)
@@ -461,7 +301,7 @@ static int check(const Playbook *p, const Caller *caller, Sandbox **ret_source, 
                                  "%u playbooks are being verified already (verifications_max); try "
                                  "again later",
                                  under_way);
-        *ret_source = sandbox_of(m, p->row->sandbox_id);
+        *ret_source = playbook_sandbox(m, p->row->sandbox_id);
         if (!*ret_source || (*ret_source)->state == SANDBOX_DESTROYING)
                 return fault_set(f, FAULT_WRONG_STATE,
                                  "sandbox '%s', which playbook %s was made of, is gone: there is "
@@ -494,9 +334,9 @@ static int record_begin(Playbook *p, Caller *caller, const Sandbox *against, Fau
         AuditEntry *entry = NULL;
         int r = store_begin(store, f);
 
-        set(&next->verified, "verifying");
-        set(&next->verified_reason, "a fresh sandbox is made");
-        set(&next->residual, "");
+        playbook_set(&next->verified, "verifying");
+        playbook_set(&next->verified_reason, "a fresh sandbox is made");
+        playbook_set(&next->residual, "");
         next->verified_usec = 0;
         (void) json_object_object_add(detail, "against",
                                       json_object_new_string(against->row->id.text));
@@ -550,61 +390,6 @@ int playbook_verify(Playbook *p, Caller *caller, const VerifySpec *spec, Fault *
         playbook_destroy_unused(p->manager);
         r = make_sandbox(p, source, &why);
         if (r < 0)
-                fail(p, r, &why);
+                verification_fail(p, r, &why);
         return 0;
-}
-
-/* -- after a restart --------------------------------------------------------------------------- */
-
-void playbook_interrupted(Playbook *p)
-{
-        g_autofree char *path = playbook_bus_path(p->row->id.text);
-        PlaybookRow *next = playbook_row_copy(p->row);
-        Fault why = {0};
-        int r = fault_set(&why, FAULT_CANCELLED, "fluid-hostd was restarted while it was verified");
-
-        set(&next->verified, "failed");
-        set(&next->verified_reason, why.message);
-        next->verified_usec = now_realtime_usec();
-        end_row(p, next, audit_resume(p->manager, "playbook.verify", path), r, &why);
-}
-
-static bool is_in_use(const Manager *m, const Sandbox *s)
-{
-        GHashTableIter iter;
-        void *object;
-
-        g_hash_table_iter_init(&iter, m->objects[OBJECT_PLAYBOOK]);
-        while (g_hash_table_iter_next(&iter, NULL, &object)) {
-                const Playbook *p = object;
-                g_autofree char *name = g_strdup_printf("verify-%s", p->row->id.text);
-                /* By name: where it branches, its id is not known yet. */
-                if (p->verification && g_str_equal(s->row->name, name))
-                        return true;
-        }
-        return false;
-}
-
-void playbook_destroy_unused(Manager *m)
-{
-        g_autoptr(GPtrArray) sandboxes = manager_list(m, OBJECT_SANDBOX);
-        Caller own = manager_own_caller(), verifier;
-        Fault f = {0};
-
-        if (find_verifier(m, &verifier, NULL) < 0)
-                return;
-        for (guint i = 0; i < sandboxes->len; i++) {
-                Sandbox *s = sandboxes->pdata[i];
-                if (s->row->owner_uid != verifier.uid || sandbox_is_hidden(s) || is_in_use(m, s))
-                        continue;
-                if (s->state == SANDBOX_DESTROYING) {
-                        sandbox_destroy_unfinished(s);
-                        continue;
-                }
-                log_info("sandbox '%s' of a verification that was interrupted is destroyed",
-                         s->row->name);
-                if (sandbox_destroy(s, &own, NULL, NULL, &f) < 0)
-                        log_warning("sandbox '%s' cannot be destroyed yet: %s", s->row->name,
-                                    f.message);
-        }
 }

@@ -54,6 +54,12 @@ void playbook_notify(Playbook *p)
         wait_notify(&p->waiters, is_settled, p);
 }
 
+void playbook_set(char **member, const char *text)
+{
+        g_free(*member);
+        *member = g_strdup(text ? text : "");
+}
+
 /* In place: the table of objects points to the id. */
 void playbook_take_row(Playbook *p, PlaybookRow *next)
 {
