@@ -18,7 +18,7 @@
 #define FLUID_VERSION "0.1"
 #endif
 
-#define EXIT_DIFFERENT 6   /* of `diff --exit-code`; no fault has it */
+#define EXIT_DIFFERENT 6   /* of `diff --exit-code` and `verify`; no fault has it */
 #define EXIT_NOT_RUN   125 /* of `exec`: the command could not be run */
 
 typedef struct Verb Verb;

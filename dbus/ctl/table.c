@@ -19,11 +19,18 @@ struct Table {
 static const struct {
         const char *word, *colour;
 } colours[] = {
-        {"ready", "32"},    {"done", "32"},        {"exited", "32"},  {"starting", "33"},
-        {"begin", "33"},    {"creating", "33"},    {"running", "33"}, {"importing", "33"},
-        {"failed", "31"},   {"quarantined", "31"}, {"refused", "31"}, {"killed", "31"},
-        {"unknown", "31"},  {"timed-out", "31"},   {"paused", "36"},  {"pending", "33"},
-        {"approved", "32"}, {"applied", "32"},     {"denied", "31"},  {"expired", "31"},
+        {"ready", "32"},    {"done", "32"},
+        {"exited", "32"},   {"starting", "33"},
+        {"begin", "33"},    {"creating", "33"},
+        {"running", "33"},  {"importing", "33"},
+        {"failed", "31"},   {"quarantined", "31"},
+        {"refused", "31"},  {"killed", "31"},
+        {"unknown", "31"},  {"timed-out", "31"},
+        {"paused", "36"},   {"pending", "33"},
+        {"approved", "32"}, {"applied", "32"},
+        {"denied", "31"},   {"expired", "31"},
+        {"exact", "32"},    {"exact-but-left-out", "32"},
+        {"residual", "31"}, {"verifying", "33"},
 };
 
 static const char *find_colour(const char *cell)

@@ -40,6 +40,12 @@
         X(diff) \
         X(cat) \
         X(extract) \
+        X(playbook_create) \
+        X(playbook_list) \
+        X(playbook_show) \
+        X(playbook_extract) \
+        X(playbook_remove) \
+        X(verify) \
         X(ask) \
         X(answer) \
         X(apply) \
