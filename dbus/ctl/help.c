@@ -19,7 +19,8 @@ static const struct {
         {3, "Denied by the policy of the bus or of the host."},
         {4, "There is no such object, or it is not yours."},
         {5, "The deadline passed first."},
-        {EXIT_DIFFERENT, "diff --exit-code: something differs; verify: not reproduced. (Not 1, a failure.)"},
+        {EXIT_DIFFERENT,
+         "diff --exit-code: something differs; verify: not reproduced. (Not 1, a failure.)"},
         {EXIT_NOT_RUN, "exec: the command could not be run. Else exec ends with the command's own "
                        "status, 128 + signal where one ended it."},
 };

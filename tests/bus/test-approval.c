@@ -3,6 +3,7 @@
 /* Approvals on the bus: who sees and answers them, and every misuse with its error and its row. */
 
 #include "tests/bus/fixture.h"
+#include "tests/bus/polkit.h"
 
 #include "api/session.h"
 #include "base/cleanup.h"
@@ -25,41 +26,6 @@ void session_read(pid_t pid, Caller *ret)
 {
         (void) pid;
         (void) g_strlcpy(ret->session, is_same_session ? "boot/1" : "", sizeof ret->session);
-}
-
-/* -- a polkit that says yes ----------------------------------------------------------------------
- */
-
-static char polkit_action[64];
-static bool is_allowed;
-
-static int on_check(sd_bus_message *m, G_GNUC_UNUSED void *userdata,
-                    G_GNUC_UNUSED sd_bus_error *error)
-{
-        const char *kind, *key, *name, *action;
-
-        if (sd_bus_message_read(m, "(sa{sv})s", &kind, 1, &key, "s", &name, &action) < 0)
-                tap_bail_out("polkit was asked nonsense");
-        (void) g_strlcpy(polkit_action, action, sizeof polkit_action);
-        return sd_bus_reply_method_return(m, "(bba{ss})", is_allowed, 0, 0);
-}
-
-static const sd_bus_vtable polkit[] = {
-        SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD("CheckAuthorization", "(sa{sv})sa{ss}us", "(bba{ss})", on_check,
-                      SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_VTABLE_END,
-};
-
-static void start_polkit(void)
-{
-        sd_bus *bus = fixture_connect(0);
-
-        is_allowed = true;
-        if (sd_bus_add_object_vtable(bus, NULL, "/org/freedesktop/PolicyKit1/Authority",
-                                     "org.freedesktop.PolicyKit1.Authority", polkit, NULL) < 0 ||
-            sd_bus_request_name(bus, "org.freedesktop.PolicyKit1", 0) < 0)
-                tap_bail_out("polkit cannot be put on the bus");
 }
 
 /* -- calls ---------------------------------------------------------------------------------------

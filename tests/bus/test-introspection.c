@@ -67,6 +67,8 @@ int main(void)
         (void) bus_call(fixture.client, sandbox, INTERFACE_SANDBOX, "Run", "asa{sv}", 1, "true", 0);
         (void) bus_call(fixture.client, PATH_ROOT, INTERFACE_MANAGER, "RequestApproval", "a{sv}", 2,
                         "action", "s", "question", "summary", "s", "Go on?");
+        (void) bus_call(fixture.client, sandbox, INTERFACE_SANDBOX, "ExportPlaybook", "ssa{sv}",
+                        "one", "now", 0);
         tap_is_int(run_lint("dbus", &output), 0, "live introspection is what dbus/*.xml says");
         tap_is_str(output, "", "and there is no difference to report");
         test_changed();

@@ -215,6 +215,8 @@ const sd_bus_vtable sandbox_vtable[] = {
         SD_BUS_METHOD("Resume", "", "", resume, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Diff", "ssa{sv}", "h", diff, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("ReadFileAt", "ssa{sv}", "h", read_file_at, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("ExportPlaybook", "ssa{sv}", "o", export_playbook,
+                      SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("ExtractAt", "ssa{sv}", "h", extract_at, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("ExtendTtl", "t", "", extend, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Id", "s", get_sandbox_property, 0, 0),

@@ -109,6 +109,7 @@ static sd_bus *serve(const char *address)
         g_assert(sd_bus_start(bus) >= 0);
         g_assert(sd_bus_add_object_manager(bus, NULL, PATH_ROOT) >= 0);
         approvals_add(bus);
+        playbooks_add(bus);
         g_assert(sd_bus_add_object_vtable(bus, NULL, PATH_ROOT, INTERFACE_MANAGER, manager_vtable,
                                           NULL) >= 0);
         for (size_t i = 0; i < G_N_ELEMENTS(families); i++) {

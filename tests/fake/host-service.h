@@ -67,6 +67,9 @@ const char *or_empty(const char *text);
 /* One entry of a{sv}: the key, and its value as text ("" for what is no text or number). */
 int next_option(sd_bus_message *m, char **ret_key, char **ret_value, int *ret_fd);
 
+/* Playbooks, of which there are none at first. */
+void playbooks_add(sd_bus *bus);
+
 /* The options of a new sandbox; the key of an unknown one, or NULL. */
 const char *read_sandbox(sd_bus_message *m, Sandbox *s);
 int add_sandbox(sd_bus_message *m);
@@ -79,6 +82,7 @@ int exec(sd_bus_message *m, void *userdata, sd_bus_error *e);
 int diff(sd_bus_message *m, void *userdata, sd_bus_error *e);
 int read_file_at(sd_bus_message *m, void *userdata, sd_bus_error *e);
 int extract_at(sd_bus_message *m, void *userdata, sd_bus_error *e);
+int export_playbook(sd_bus_message *m, void *userdata, sd_bus_error *e);
 int set_network(sd_bus_message *m, void *userdata, sd_bus_error *e);
 int explain_network(sd_bus_message *m, void *userdata, sd_bus_error *e);
 int list_drops(sd_bus_message *m, void *userdata, sd_bus_error *e);
