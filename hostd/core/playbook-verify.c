@@ -258,10 +258,12 @@ static int check_point(const Sandbox *s, const char *name, Fault *f)
                          s->row->name, name);
 }
 
-static int find_against(Playbook *p, const Caller *caller, const VerifySpec *spec, Sandbox *source,
-                        Sandbox **ret, const char **ret_point, Fault *f)
+/* What it is compared with. */
+static int find_against(const Playbook *p, const Caller *caller, const VerifySpec *spec,
+                        Sandbox *source, Verification *v, Fault *f)
 {
         Sandbox *s = source;
+        const char *point = p->row->to_name;
         int r = 0;
 
         if (spec->against)
@@ -272,11 +274,11 @@ static int find_against(Playbook *p, const Caller *caller, const VerifySpec *spe
                 return fault_set(f, FAULT_INVALID_ARGUMENT,
                                  "sandbox '%s' is of another template than the playbook",
                                  s->row->name);
-        *ret = s;
-        *ret_point = spec->point   ? spec->point
-                     : s == source ? p->row->to_name
-                                   : sandbox_head_name(s);
-        return check_point(s, *ret_point, f);
+        if (spec->point || s != source)
+                point = spec->point ? spec->point : sandbox_head_name(s);
+        v->against_id = s->row->id;
+        v->point = g_strdup(point);
+        return check_point(s, point, f);
 }
 
 static int check(const Playbook *p, const Caller *caller, Sandbox **ret_source, Fault *f)
@@ -325,7 +327,7 @@ static int open_files(const Playbook *p, Verification *v, Fault *f)
         return 0;
 }
 
-static int record_begin(Playbook *p, Caller *caller, const Sandbox *against, Fault *f)
+static int record_begin(Playbook *p, Caller *caller, Fault *f)
 {
         g_autofree char *path = playbook_bus_path(p->row->id.text);
         PlaybookRow *next = playbook_row_copy(p->row);
@@ -339,7 +341,7 @@ static int record_begin(Playbook *p, Caller *caller, const Sandbox *against, Fau
         playbook_set(&next->residual, "");
         next->verified_usec = 0;
         (void) json_object_object_add(detail, "against",
-                                      json_object_new_string(against->row->id.text));
+                                      json_object_new_string(p->verification->against_id.text));
         (void) json_object_object_add(detail, "point",
                                       json_object_new_string(p->verification->point));
         if (r == 0)
@@ -364,24 +366,19 @@ static int record_begin(Playbook *p, Caller *caller, const Sandbox *against, Fau
 
 int playbook_verify(Playbook *p, Caller *caller, const VerifySpec *spec, Fault *f)
 {
-        Sandbox *source, *against = NULL;
-        const char *point = NULL;
+        Sandbox *source;
         Fault why = {0};
         int r = check(p, caller, &source, f);
 
-        if (r == 0)
-                r = find_against(p, caller, spec, source, &against, &point, f);
         if (r < 0)
                 return r;
         Verification *v = p->verification = g_new0(Verification, 1);
-        *v = (Verification){.against_id = against->row->id,
-                            .point = g_strdup(point),
-                            .archive_fd = -1,
-                            .log_fd = -1,
-                            .result_fd = -1};
-        r = open_files(p, v, f);
+        *v = (Verification){.archive_fd = -1, .log_fd = -1, .result_fd = -1};
+        r = find_against(p, caller, spec, source, v, f);
         if (r == 0)
-                r = record_begin(p, caller, against, f);
+                r = open_files(p, v, f);
+        if (r == 0)
+                r = record_begin(p, caller, f);
         if (r < 0) {
                 p->verification = verification_free(v);
                 return r;

@@ -102,7 +102,7 @@ static int write_residual(const Arguments *arguments, const Chains *chains, Faul
 {
         g_autoptr(Output) output = output_new(STDOUT_FILENO, RESIDUAL_MAX);
         g_autofree char *document = NULL;
-        size_t size;
+        size_t size = 0;
 
         int r = compare(arguments, chains, chains->document, PLAYBOOK_DOCUMENT_MAX, true, f);
         if (r == 0)
