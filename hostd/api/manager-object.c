@@ -40,8 +40,9 @@ PROPERTY_BY(get_host_name, append_host_name)
 PROPERTY(get_state, Api, api, "s", manager_state(api->manager))
 PROPERTY_BY(get_capacity, append_capacity)
 PROPERTY(get_network_fault, Api, api, "s", manager_network_fault(api->manager))
-PROPERTY(get_features, G_GNUC_UNUSED Api, api, "as", 7, "disk-snapshots", "diff-ext4",
-         "domain-templates", "memory-snapshots", "warm-templates", "networks", "approvals")
+PROPERTY(get_features, G_GNUC_UNUSED Api, api, "as", 8, "disk-snapshots", "diff-ext4",
+         "domain-templates", "memory-snapshots", "warm-templates", "networks", "approvals",
+         "playbooks")
 
 /* -- sandboxes -------------------------------------------------------------------------------- */
 
