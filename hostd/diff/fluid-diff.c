@@ -98,16 +98,16 @@ static int compare(const Arguments *arguments, const Chains *chains, int fd, uin
         return r < 0 || chains->summary < 0 ? r : report_write_summary(report, chains->summary, f);
 }
 
-static int write_residual(const Arguments *arguments, const Chains *chains, Fault *f)
+static int open_trees(const Arguments *arguments, const Chains *chains, Tree **ret_old,
+                      Tree **ret_new, Fault *f)
 {
-        g_autoptr(Output) output = output_new(STDOUT_FILENO, RESIDUAL_MAX);
-        g_autofree char *document = NULL;
-        size_t size = 0;
+        const char *names[DISKS_MAX];
 
-        int r = compare(arguments, chains, chains->document, PLAYBOOK_DOCUMENT_MAX, true, f);
-        if (r == 0)
-                r = playbook_document_read(chains->document, &document, &size, f);
-        return r < 0 ? r : residual_write(document, size, chains->archive, output, f);
+        for (unsigned i = 0; i < arguments->new.n; i++)
+                names[i] = arguments->new.list[i].name;
+        int r = tree_new(arguments->from, chains->old, names, arguments->new.n, ret_old, f);
+        return r < 0 ? r
+                     : tree_new(arguments->to, chains->new, names, arguments->new.n, ret_new, f);
 }
 
 /* What is written is derived from the document alone, as somebody else would read it. */
@@ -115,17 +115,31 @@ static int write_playbook(const Arguments *arguments, const Chains *chains, Faul
 {
         g_autoptr(Output) output = output_new(STDOUT_FILENO, arguments->max_output_bytes);
         const PlaybookOptions options = {arguments->allow_secrets, arguments->allow_setuid};
-        const char *names[DISKS_MAX];
         g_autoptr(Tree) old = NULL, new = NULL;
 
         int r = compare(arguments, chains, chains->document, PLAYBOOK_DOCUMENT_MAX, true, f);
-        for (unsigned i = 0; i < arguments->new.n; i++)
-                names[i] = arguments->new.list[i].name;
         if (r == 0)
-                r = tree_new(arguments->from, chains->old, names, arguments->new.n, &old, f);
-        if (r == 0)
-                r = tree_new(arguments->to, chains->new, names, arguments->new.n, &new, f);
+                r = open_trees(arguments, chains, &old, &new, f);
         return r < 0 ? r : playbook_export(old, new, chains->document, &options, output, f);
+}
+
+static int write_residual(const Arguments *arguments, const Chains *chains, Fault *f)
+{
+        g_autoptr(Output) output = output_new(STDOUT_FILENO, RESIDUAL_MAX);
+        g_autofree char *document = NULL;
+        g_autoptr(Tree) old = NULL, new = NULL;
+        size_t size = 0;
+
+        int r = compare(arguments, chains, chains->document, PLAYBOOK_DOCUMENT_MAX, true, f);
+        if (r == 0)
+                r = playbook_document_read(chains->document, &document, &size, f);
+        if (r == 0)
+                r = open_trees(arguments, chains, &old, &new, f);
+        if (r < 0)
+                return r;
+        Trees trees = {{old, new}};
+        const PlaybookSource source = playbook_source(&trees);
+        return residual_write(document, size, &source, chains->archive, output, f);
 }
 
 static int take_out(const Arguments *arguments, const Chains *chains, Fault *f)

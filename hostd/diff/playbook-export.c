@@ -9,18 +9,13 @@
 
 #define CHUNK 131072
 
-typedef struct Export {
-        const Tree *trees[2]; /* old, new */
-        Output *output;
-} Export;
-
-static int open_file(const Export *export, bool of_new, const char *path, bool follow,
-                     Content **ret, Fault *f)
+static int open_file(const Trees *trees, bool of_new, const char *path, bool follow, Content **ret,
+                     Fault *f)
 {
         Filesystem *fs = NULL;
         LookupFile file;
 
-        int r = tree_find(export->trees[of_new], path, follow, &fs, &file, f);
+        int r = tree_find(trees->trees[of_new], path, follow, &fs, &file, f);
         if (r < 0)
                 return r;
         if (file.attributes.kind != KIND_FILE)
@@ -63,7 +58,7 @@ static int copy_file(void *data, const char *path, PlaybookTake take, void *take
 
 static int begin(void *data, const char *name, uint64_t size, Fault *f)
 {
-        const Export *export = data;
+        Output *output = data;
         const Attributes attributes = {.kind = KIND_FILE, .mode = 0644, .size = size};
         const PaxMember member = {
                 .name = name,
@@ -71,30 +66,35 @@ static int begin(void *data, const char *name, uint64_t size, Fault *f)
                 .attributes = &attributes,
         };
 
-        int r = output_reserve(export->output, size, f);
-        return r < 0 ? r : pax_write_header(export->output, &member, f);
+        int r = output_reserve(output, size, f);
+        return r < 0 ? r : pax_write_header(output, &member, f);
 }
 
 static int put(void *data, const void *bytes, size_t size, Fault *f)
 {
-        const Export *export = data;
+        Output *output = data;
 
-        return output_write(export->output, bytes, size, f);
+        return output_write(output, bytes, size, f);
 }
 
 static int end(void *data, Fault *f)
 {
-        const Export *export = data;
+        Output *output = data;
 
-        return pax_write_padding(export->output, f);
+        return pax_write_padding(output, f);
+}
+
+PlaybookSource playbook_source(Trees *trees)
+{
+        return (PlaybookSource){trees, read_file, copy_file};
 }
 
 int playbook_export(const Tree *old, const Tree *new, int document_fd,
                     const PlaybookOptions *options, Output *output, Fault *f)
 {
-        Export export = {{old, new}, output};
-        const PlaybookSource source = {&export, read_file, copy_file};
-        const PlaybookSink sink = {&export, begin, put, end};
+        Trees trees = {{old, new}};
+        const PlaybookSource source = playbook_source(&trees);
+        const PlaybookSink sink = {output, begin, put, end};
         g_autofree char *document = NULL;
         size_t size;
 

@@ -9,5 +9,12 @@
 
 /* The document is all that can be read from `document_fd`. Fails as playbook_write(), and with
  * LIMITS_EXCEEDED and IO for the archive. */
+typedef struct Trees {
+        const Tree *trees[2]; /* old, new */
+} Trees;
+
+/* Reads the files of both; valid as long as they are. */
+PlaybookSource playbook_source(Trees *trees);
+
 int playbook_export(const Tree *old, const Tree *new, int document_fd,
                     const PlaybookOptions *options, Output *output, Fault *f);

@@ -10,8 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LEFT_OUT_FILE "left-out.json"
-#define LEFT_OUT_MAX  (32u << 20)
+#define LEFT_OUT_FILE  "left-out.json"
+#define LEFT_OUT_MAX   (32u << 20)
+#define NAME_SIZE_MAX  256
+#define HOSTS_SIZE_MAX (1u << 20)
 /* Of each list that is written. */
 #define LIST_MAX (160u << 10)
 
@@ -22,6 +24,7 @@ typedef struct List {
 
 typedef struct Residual {
         const PlaybookDocument *document;
+        const PlaybookSource *source;
         Json *left_out;    /* the archive's root */
         GHashTable *named; /* "what\nname", and "rule\nWORD" → its element */
         List residual, named_before;
@@ -187,6 +190,50 @@ static bool is_covered(const Residual *q, const FileChange *change, const char *
                 find_named(q, "rule", *ret_rule));
 }
 
+static bool is_in_word(char c)
+{
+        return g_ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
+}
+
+/* With a word that no host is called in the place of that name; NULL where either cannot be read.
+ */
+static char *read_hosts(const Residual *q, bool of_new)
+{
+        const PlaybookSource *source = q->source;
+        g_autofree char *name = NULL, *hosts = NULL;
+        GString *text;
+        size_t size;
+
+        if (source->read(source->data, of_new, "/etc/hostname", NAME_SIZE_MAX, &name, &size, NULL) <
+                    0 ||
+            source->read(source->data, of_new, "/etc/hosts", HOSTS_SIZE_MAX, &hosts, &size, NULL) <
+                    0 ||
+            strlen(hosts) != size || !*g_strstrip(name))
+                return NULL;
+        text = g_string_new(NULL);
+        for (const char *at = g_strchomp(hosts); *at;) {
+                size_t n = 0;
+                while (is_in_word(at[n]))
+                        n++;
+                if (n > 0 && n == strlen(name) && strncmp(at, name, n) == 0)
+                        g_string_append_c(text, '*');
+                else
+                        g_string_append_len(text, at, (gssize) MAX(n, 1));
+                at += MAX(n, 1);
+        }
+        return g_string_free(text, FALSE);
+}
+
+static bool is_renamed_alone(const Residual *q, const FileChange *change)
+{
+        if (!g_str_equal(change->path, "/etc/hosts") || change->change != CHANGE_MODIFIED ||
+            change->filesystem != 0 || change->old.mode != change->new.mode ||
+            change->old.uid != change->new.uid || change->old.gid != change->new.gid)
+                return false;
+        g_autofree char *old = read_hosts(q, false), *new = read_hosts(q, true);
+        return old && new &&strcmp(old, new) == 0;
+}
+
 static void take_file(Residual *q, const FileChange *change)
 {
         g_autofree char *exact =
@@ -202,6 +249,8 @@ static void take_file(Residual *q, const FileChange *change)
                 add_as_named(q, file_item(change), named);
         else if (is_covered(q, change, &rule, &reason))
                 add(q, file_item(change), rule, reason);
+        else if (is_renamed_alone(q, change))
+                add(q, file_item(change), "identity", "the name of one machine");
         else
                 add(q, file_item(change), NULL, NULL);
 }
@@ -304,7 +353,8 @@ static int write_result(const Residual *q, Output *output, Fault *f)
         return r < 0 ? r : output_end(output, f);
 }
 
-int residual_write(const char *document, size_t size, int archive_fd, Output *output, Fault *f)
+int residual_write(const char *document, size_t size, const PlaybookSource *source, int archive_fd,
+                   Output *output, Fault *f)
 {
         g_autoptr(PlaybookDocument) parsed = NULL;
         Residual q = {0};
@@ -313,6 +363,7 @@ int residual_write(const char *document, size_t size, int archive_fd, Output *ou
         if (r < 0)
                 return r;
         q = (Residual){.document = parsed,
+                       .source = source,
                        .named = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
                        .residual = {g_string_new(NULL), 0},
                        .named_before = {g_string_new(NULL), 0}};

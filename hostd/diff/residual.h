@@ -14,16 +14,20 @@
  * file, package, service, user, group, disk (it is divided otherwise) or not-read. "verdict" is
  * "exact", "exact-but-left-out" where there is nothing but what left-out.json of the archive names,
  * or what belongs to one machine; else "residual". Modification times and what changes by itself
- * count for nothing, nor do files of a package that is listed itself. Lists are cut off when they
- * are long; the counts are right. */
+ * count for nothing, nor do files of a package that is listed itself; what differs in /etc/hosts by
+ * the machine's own name alone belongs to one machine. Lists are cut off when they are long; the
+ * counts are right. */
 
 #include "diff/output.h"
+#include "diff/playbook.h"
 
 #include <stddef.h>
 
 /* Most bytes of the whole. */
 #define RESIDUAL_MAX (512u << 10)
 
-/* `document` is the diff; `archive_fd` a playbook's archive, read from its start.
+/* `document` is the diff, `source` reads from its two points, `archive_fd` is a playbook's archive,
+ * read from its start.
  * FAULT_INVALID_ARGUMENT where one of them is none, LIMITS_EXCEEDED, IO. */
-int residual_write(const char *document, size_t size, int archive_fd, Output *output, Fault *f);
+int residual_write(const char *document, size_t size, const PlaybookSource *source, int archive_fd,
+                   Output *output, Fault *f);
