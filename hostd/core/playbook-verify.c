@@ -23,6 +23,8 @@
 #include <unistd.h>
 
 #define UNIT "fluid-verify"
+/* For what lies between the steps. */
+#define SPARE_USEC (600 * USEC_PER_SEC)
 /* Bytes of what a replay and a comparison say. */
 #define RESULT_MAX   (64u << 10)
 #define RESIDUAL_MAX (512u << 10)
@@ -227,12 +229,17 @@ static void branched(Sandbox *branch, int r, const Fault *f, void *userdata)
 static int make_sandbox(Playbook *p, Sandbox *source, Fault *f)
 {
         g_autofree char *name = g_strdup_printf("verify-%s", p->row->id.text);
+        const Config *c = p->manager->config;
+        /* Whatever the default is: both runs, the boot and the comparison. */
+        uint64_t ttl = 2 * c->verify_timeout_usec + c->boot_timeout_usec + c->diff_timeout_usec +
+                       SPARE_USEC;
         const SandboxSpec spec = {.name = name,
                                   .agent = "fluid-verify",
                                   .template = source->row->template_id.text,
                                   .network = "none",
                                   .vcpus = source->row->vcpus,
                                   .memory_bytes = source->row->memory_bytes,
+                                  .ttl_usec = MIN(ttl, c->ttl_max_usec),
                                   .boots = !g_str_equal(p->row->from_name, POINT_TEMPLATE)};
         Caller verifier;
         Sandbox *s;
