@@ -19,6 +19,7 @@ int approval_object_request(Call *call, void *object, Fault *f)
                 {"timeout_usec", "t", &spec.timeout_usec},
                 {"alternatives", "as", &alternatives},
                 {"profile", "s", &spec.profile},
+                {"playbook", "s", &spec.playbook},
         };
         Approval *a;
         int r = options_read(call->message, options, G_N_ELEMENTS(options), f);
@@ -112,6 +113,14 @@ static int requested_content(Call *call, void *object, Fault *f)
         return reply_content(call, object, true, f);
 }
 
+static int open_log(Call *call, void *object, Fault *f)
+{
+        autofd fd = -1;
+        int r = approval_open_log(object, &fd, f);
+
+        return r < 0 ? r : call_reply_file(call, fd, f);
+}
+
 static int approve(Call *call, void *object, Fault *f)
 {
         ApprovalAnswer answer = {0};
@@ -168,6 +177,7 @@ static const Method methods[] = {
         {"Deny", deny, ACTION_APPROVE, "approval.deny"},
         {"Cancel", cancel, ACTION_USE, "approval.cancel"},
         {"Apply", apply, ACTION_USE, "approval.apply"},
+        {"Log", open_log, ACTION_OBSERVE, NULL},
 };
 
 static const sd_bus_vtable vtable[] = {
@@ -186,6 +196,8 @@ static const sd_bus_vtable vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Apply", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT,
                                 call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Log", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", log), call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Id", "s", get_id, 0, PROPERTY_CONSTANT),
         SD_BUS_PROPERTY("Action", "s", get_action, 0, PROPERTY_CONSTANT),
         SD_BUS_PROPERTY("Summary", "s", get_summary, 0, PROPERTY_CHANGES),

@@ -65,6 +65,8 @@
           "The approval has no yes that could be applied.") \
         X(ALREADY_APPLIED, EALREADY, "AlreadyApplied", 1, \
           "What was approved has been applied already, and only once it may be.") \
+        X(PLAYBOOK_FAILED, ECHILD, "PlaybookFailed", 1, \
+          "Ansible failed on its way, or a host did; the log has what it said.") \
         X(IO, EIO, "InputOutput", 1, "Reading or writing a file of the host failed.") \
         X(INTERNAL, ENOTRECOVERABLE, "Internal", 1, "A mistake of fluid's own.")
 

@@ -9,8 +9,8 @@
 
 #include "base/file.h"
 
-#define INVENTORY_BYTES_MAX (16 << 20)
-#define INVENTORY_FILES_MAX 4096
+#define INVENTORY_BYTES_MAX (4 << 20)
+#define INVENTORY_FILES_MAX 1024
 #define INVENTORY_DEPTH_MAX 8
 
 /* The hash of what is at `path`; where `copy` is not NULL it is a path at which nothing is yet, and

@@ -9,16 +9,16 @@
 
 /* -- a question -------------------------------------------------------------------------------- */
 
-static int build_question(Manager *m, const Sandbox *s, const ApprovalSpec *spec,
-                          ApprovalContent *ret, char **ret_owned, Fault *f)
+static int build_question(Manager *m, const Caller *caller, const Sandbox *s,
+                          const ApprovalSpec *spec, ApprovalContent *ret, GPtrArray *ret_owned,
+                          Fault *f)
 {
         size_t n = spec->alternatives ? g_strv_length((char **) spec->alternatives) : 0;
 
         (void) m;
+        (void) caller;
         (void) s;
         (void) ret_owned;
-        if (spec->profile)
-                return fault_set(f, FAULT_INVALID_ARGUMENT, "a question has no profile");
         if (n > APPROVAL_ALTERNATIVES_MAX)
                 return fault_set(f, FAULT_INVALID_ARGUMENT,
                                  "a question has at most %d alternatives",
@@ -47,20 +47,19 @@ static Sandbox *find_sandbox(const Manager *m, const ApprovalContent *c)
         return g_hash_table_lookup(m->objects[OBJECT_SANDBOX], c->sandbox);
 }
 
-static int build_network(Manager *m, const Sandbox *s, const ApprovalSpec *spec,
-                         ApprovalContent *ret, char **ret_owned, Fault *f)
+static int build_network(Manager *m, const Caller *caller, const Sandbox *s,
+                         const ApprovalSpec *spec, ApprovalContent *ret, GPtrArray *ret_owned,
+                         Fault *f)
 {
         const Profile *p = NULL;
 
+        (void) caller;
         if (!s)
                 return fault_set(f, FAULT_INVALID_ARGUMENT,
                                  "a network is asked for for a sandbox: name one");
         if (!spec->profile)
                 return fault_set(f, FAULT_INVALID_ARGUMENT,
                                  "the profile is missing; 'fluidctl network' shows them");
-        if (spec->alternatives && spec->alternatives[0])
-                return fault_set(f, FAULT_INVALID_ARGUMENT,
-                                 "a network is approved or denied: it has no alternatives");
         p = profiles_find(manager_profiles(m), spec->profile);
         if (!p)
                 return fault_set(f, FAULT_INVALID_ARGUMENT,
@@ -71,7 +70,9 @@ static int build_network(Manager *m, const Sandbox *s, const ApprovalSpec *spec,
                 return fault_set(f, FAULT_WRONG_STATE, "sandbox '%s' has network '%s' already",
                                  s->row->name, spec->profile);
         ret->profile = spec->profile;
-        ret->rules = *ret_owned = profile_format(p);
+        char *rules = profile_format(p);
+        g_ptr_array_add(ret_owned, rules);
+        ret->rules = rules;
         return 0;
 }
 
@@ -104,7 +105,7 @@ static int check_network_edit(Manager *m, const ApprovalContent *asked,
         return check_network(m, edited, f);
 }
 
-static int apply_network(Manager *m, const Approval *a, Caller *caller, OperationDone done,
+static int apply_network(Manager *m, Approval *a, Caller *caller, OperationDone done,
                          void *userdata, Fault *f)
 {
         return network_set_approved(find_sandbox(m, &a->content), caller, a->content.profile,
@@ -112,11 +113,11 @@ static int apply_network(Manager *m, const Approval *a, Caller *caller, Operatio
 }
 
 /* The row of the sandbox says what its network is, and is made true by its own recovery. */
-static ApprovalEffect probe_network(Manager *m, const ApprovalContent *c)
+static ApprovalEffect probe_network(Manager *m, const Approval *a)
 {
-        const Sandbox *s = find_sandbox(m, c);
+        const Sandbox *s = find_sandbox(m, &a->content);
 
-        return s && g_str_equal(s->row->network, c->profile) ? EFFECT_DONE : EFFECT_NONE;
+        return s && g_str_equal(s->row->network, a->content.profile) ? EFFECT_DONE : EFFECT_NONE;
 }
 
 /* -- the table ----------------------------------------------------------------------------------
@@ -130,6 +131,12 @@ static const ApprovalAction actions[] = {
          .check = check_network,
          .apply = apply_network,
          .probe = probe_network},
+        {.name = "playbook",
+         .build = playbook_action_build,
+         .check_edit = playbook_action_check_edit,
+         .check = playbook_action_check,
+         .apply = playbook_action_apply,
+         .probe = playbook_action_probe},
 };
 
 const ApprovalAction *approval_action(const char *name)

@@ -15,9 +15,8 @@ static int check_usable(const Approval *a, Fault *f)
                 return fault_set(f, FAULT_ALREADY_APPLIED, "approval %s was applied already", id);
         if (approval_is(a, "failed"))
                 return fault_set(f, FAULT_ALREADY_APPLIED,
-                                 "approval %s was begun to be applied, and it is not known what "
-                                 "came of it: ask anew",
-                                 id);
+                                 "approval %s was begun to be applied, and failed: %s; ask anew",
+                                 id, a->row->reason);
         if (approval_is(a, "applying"))
                 return fault_set(f, FAULT_BUSY, "approval %s is being applied", id);
         if (approval_is(a, "expired"))
@@ -54,9 +53,9 @@ static ApprovalRow *ended_row(const Approval *a, const Fault *f)
 {
         ApprovalRow *next = approval_row_copy(a->row);
 
-        switch (a->action->probe(a->manager, &a->content)) {
+        switch (a->action->probe(a->manager, a)) {
         case EFFECT_DONE:
-                approval_end_row(next, "applied", "");
+                approval_end_row(next, "applied", a->outcome);
                 break;
         case EFFECT_NONE:
                 approval_set(&next->state, "approved");
@@ -64,7 +63,9 @@ static ApprovalRow *ended_row(const Approval *a, const Fault *f)
                 break;
         case EFFECT_UNKNOWN:
                 approval_end_row(next, "failed",
-                                 f ? f->message : "it is not known what came of it");
+                                 a->outcome         ? a->outcome
+                                 : f && *f->message ? f->message
+                                                    : "it is not known what came of it");
                 break;
         }
         return next;
@@ -117,10 +118,12 @@ void approval_resolve(Approval *a)
         AuditEntry *entry = audit_resume(a->manager, "approval.apply", path);
         ApprovalRow *next = ended_row(a, NULL);
         bool is_done = g_str_equal(next->state, "applied");
+        bool is_nothing = g_str_equal(next->state, "approved");
         Fault f = {0};
         int r = is_done ? 0
-                        : fault_set(&f, FAULT_CANCELLED,
-                                    "fluid-hostd was restarted before anything was done");
+                        : fault_set(&f, FAULT_CANCELLED, "fluid-hostd was restarted %s",
+                                    is_nothing ? "before anything was done"
+                                               : "while it was applied");
 
         log_info("approval %s was being applied when fluid-hostd ended: it is %s", a->row->id.text,
                  next->state);

@@ -3,6 +3,7 @@
 
 #include "base/canonical.h"
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/name.h"
 
 #include <stddef.h>
@@ -44,6 +45,14 @@ static const Member of_network[] = {
         MEMBER(rules, MEMBER_TEXT, APPROVAL_CONTENT_MAX),
 };
 
+static const Member of_playbook[] = {
+        MEMBER(playbook, MEMBER_LINE, ID_LENGTH),
+        MEMBER(archive, MEMBER_LINE, SHA256_HEX_SIZE - 1),
+        MEMBER(changes, MEMBER_TEXT, APPROVAL_CHANGES_MAX),
+        MEMBER(replay, MEMBER_TEXT, APPROVAL_REPLAY_MAX),
+        MEMBER(target, MEMBER_TEXT, APPROVAL_TEXT_MAX),
+};
+
 /* What each action's content has beside the members of all. */
 static const struct Form {
         const char *action;
@@ -52,6 +61,7 @@ static const struct Form {
 } forms[] = {
         {"question", of_question, G_N_ELEMENTS(of_question)},
         {"network", of_network, G_N_ELEMENTS(of_network)},
+        {"playbook", of_playbook, G_N_ELEMENTS(of_playbook)},
 };
 
 static const struct Form *find_form(const char *action)
@@ -140,7 +150,8 @@ static int read_members(Json *json, ApprovalContent *ret, Fault *f)
         const struct Form *form = find_form(action);
         if (!form)
                 return fault_set(f, FAULT_INVALID_ARGUMENT,
-                                 "there is no action '%.40s'; use question or network", action);
+                                 "there is no action '%.40s'; use question, network or playbook",
+                                 action);
         int r = 0;
         for (size_t i = 0; r == 0 && i < G_N_ELEMENTS(of_all); i++)
                 r = check_member(&of_all[i], json, &c, f);

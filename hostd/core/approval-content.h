@@ -5,13 +5,18 @@
  * object (base/canonical.h) of strings and lists of strings. Every member of its action's form is
  * there, and no other:
  *
- *     action        "question", "network"
+ *     action        "question", "network", "playbook"
  *     sandbox       the id of the sandbox that it is about, or ""
  *     summary       one line
  *     text          why, and all that a person has to know; may be ""
  *     alternatives  question: what can be answered, all different; none: yes or no
  *     profile       network: the network profile that the sandbox is to have
  *     rules         network: what that lets through, line by line, as networks.conf has it
+ *     playbook      playbook: its id
+ *     archive       playbook: the SHA-256 of its archive, in hexadecimal
+ *     changes       playbook: what it is to change, in short, line by line
+ *     replay        playbook: what came of replaying it in a fresh sandbox
+ *     target        playbook: where it is applied, line by line: base/apply-config.h
  */
 
 #include "base/json.h"
@@ -19,6 +24,8 @@
 #define APPROVAL_CONTENT_MAX      (256 * 1024)
 #define APPROVAL_SUMMARY_MAX      256
 #define APPROVAL_TEXT_MAX         (16 * 1024)
+#define APPROVAL_CHANGES_MAX      (96 * 1024)
+#define APPROVAL_REPLAY_MAX       (32 * 1024)
 #define APPROVAL_ALTERNATIVES_MAX 16
 #define APPROVAL_ALTERNATIVE_MAX  512
 
@@ -26,7 +33,8 @@
 typedef struct ApprovalContent {
         const char *action, *sandbox, *summary, *text;
         const char *alternatives[APPROVAL_ALTERNATIVES_MAX + 1]; /* ended by NULL */
-        const char *profile, *rules; /* NULL where the action has none */
+        const char *profile, *rules; /* NULL where the action has none; and so on */
+        const char *playbook, *archive, *changes, *replay, *target;
         Json *json;
 } ApprovalContent;
 

@@ -6,16 +6,16 @@
 #include "core/internal.h"
 
 /* What came of something that was begun. */
-typedef enum ApprovalEffect { EFFECT_NONE, EFFECT_DONE, EFFECT_UNKNOWN } ApprovalEffect;
+typedef enum ApprovalEffect { EFFECT_UNKNOWN, EFFECT_NONE, EFFECT_DONE } ApprovalEffect;
 
 /* One kind of what can be asked: a row of the table in core/approval-action.c, beside the form of
  * its content in core/approval-content.c. */
 typedef struct ApprovalAction {
         const char *name;
-        /* Fills in the members that only this action has; `ret_owned` is freed after they were
-         * used. `s` may be NULL. */
-        int (*build)(Manager *m, const Sandbox *s, const ApprovalSpec *spec, ApprovalContent *ret,
-                     char **ret_owned, Fault *f);
+        /* Fills in the members that only this action has; texts that it adds to `ret_owned`
+         * are freed after they were used. `s` may be NULL. */
+        int (*build)(Manager *m, const Caller *caller, const Sandbox *s, const ApprovalSpec *spec,
+                     ApprovalContent *ret, GPtrArray *ret_owned, Fault *f);
         /* Whether one may be approved where the other was asked for; those members that all have,
          * but for summary and text, are the same. */
         int (*check_edit)(Manager *m, const ApprovalContent *asked, const ApprovalContent *edited,
@@ -23,10 +23,10 @@ typedef struct ApprovalAction {
         /* FAULT_CONTENT_CHANGED where it would not do any more what the content says; or NULL. */
         int (*check)(Manager *m, const ApprovalContent *c, Fault *f);
         /* Does it, for the caller; NULL: the answer is all. */
-        int (*apply)(Manager *m, const Approval *a, Caller *caller, OperationDone done,
-                     void *userdata, Fault *f);
+        int (*apply)(Manager *m, Approval *a, Caller *caller, OperationDone done, void *userdata,
+                     Fault *f);
         /* Whether an apply that has ended, or was cut off, was done. */
-        ApprovalEffect (*probe)(Manager *m, const ApprovalContent *c);
+        ApprovalEffect (*probe)(Manager *m, const Approval *a);
 } ApprovalAction;
 
 /* NULL where there is none. */
@@ -42,6 +42,11 @@ struct Approval {
         AuditEntry *entry;
         OperationDone done;
         void *userdata;
+        /* core/approval-playbook.c: what came of it, where this process has seen that, in words;
+         * NULL: there are none. */
+        ApprovalEffect effect;
+        char *outcome;
+        struct Play *play;
 };
 
 char *approval_bus_path(const Approval *a);
@@ -77,3 +82,31 @@ void approval_notify(Approval *a);
 
 /* What an earlier process was applying. */
 void approval_resolve(Approval *a);
+
+/* -- core/approval-playbook.c: to apply a playbook -----------------------------------------------
+ */
+
+int playbook_action_build(Manager *m, const Caller *caller, const Sandbox *s,
+                          const ApprovalSpec *spec, ApprovalContent *ret, GPtrArray *ret_owned,
+                          Fault *f);
+int playbook_action_check_edit(Manager *m, const ApprovalContent *asked,
+                               const ApprovalContent *edited, Fault *f);
+int playbook_action_check(Manager *m, const ApprovalContent *c, Fault *f);
+ApprovalEffect playbook_action_probe(Manager *m, const Approval *a);
+
+/* -- core/approval-play.c: and its run -----------------------------------------------------------
+ */
+
+int playbook_action_apply(Manager *m, Approval *a, Caller *caller, OperationDone done,
+                          void *userdata, Fault *f);
+/* Ends a run that is under way, of which nobody is told any more. */
+struct Play *play_free(struct Play *play);
+
+/* -- core/approval-log.c -------------------------------------------------------------------------
+ */
+
+/* An empty one, to be written to. */
+int approval_make_log(const Approval *a, int *ret_fd, Fault *f);
+void approval_remove_log(const Approval *a);
+/* Those of approvals that are not there any more. */
+void approval_tidy_logs(const Manager *m);

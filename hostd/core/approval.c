@@ -320,21 +320,38 @@ static int find_sandbox(Manager *m, const Caller *caller, const char *name, Sand
         return r;
 }
 
-static int build_content(Manager *m, const Sandbox *s, const ApprovalSpec *spec, char **ret,
-                         Fault *f)
+/* What only one action has. */
+static int check_members(const ApprovalSpec *spec, Fault *f)
+{
+        const char *action = spec->action;
+
+        if (spec->profile && !g_str_equal(action, "network"))
+                return fault_set(f, FAULT_INVALID_ARGUMENT, "a %s has no profile", action);
+        if (spec->playbook && !g_str_equal(action, "playbook"))
+                return fault_set(f, FAULT_INVALID_ARGUMENT, "a %s has no playbook", action);
+        if (spec->alternatives && spec->alternatives[0] && !g_str_equal(action, "question"))
+                return fault_set(f, FAULT_INVALID_ARGUMENT,
+                                 "a %s is approved or denied: it has no alternatives", action);
+        return 0;
+}
+
+static int build_content(Manager *m, const Caller *caller, const Sandbox *s,
+                         const ApprovalSpec *spec, char **ret, Fault *f)
 {
         const ApprovalAction *action = approval_action(spec->action ? spec->action : "");
         ApprovalContent content = {.action = spec->action,
                                    .sandbox = s ? s->row->id.text : "",
                                    .summary = spec->summary,
                                    .text = spec->text};
-        g_autofree char *owned = NULL;
+        g_autoptr(GPtrArray) owned = g_ptr_array_new_with_free_func(g_free);
 
         if (!action)
                 return fault_set(f, FAULT_INVALID_ARGUMENT,
-                                 "there is no action '%.40s'; use question or network",
+                                 "there is no action '%.40s'; use question, network or playbook",
                                  spec->action ? spec->action : "");
-        int r = action->build(m, s, spec, &content, &owned, f);
+        int r = check_members(spec, f);
+        if (r == 0)
+                r = action->build(m, caller, s, spec, &content, owned, f);
         return r < 0 ? r : approval_content_format(&content, ret, f);
 }
 
@@ -396,6 +413,12 @@ static Json *describe(const ApprovalRow *row, const ApprovalContent *c)
         if (c->profile)
                 (void) json_object_object_add(detail, "profile",
                                               json_object_new_string(c->profile));
+        if (c->playbook) {
+                (void) json_object_object_add(detail, "playbook",
+                                              json_object_new_string(c->playbook));
+                (void) json_object_object_add(detail, "archive",
+                                              json_object_new_string(c->archive));
+        }
         return detail;
 }
 
@@ -410,7 +433,7 @@ int approval_request(Manager *m, Caller *caller, const ApprovalSpec *spec, Appro
         if (r == 0 && spec->sandbox)
                 r = find_sandbox(m, caller, spec->sandbox, &s, f);
         if (r == 0)
-                r = build_content(m, s, spec, &content, f);
+                r = build_content(m, caller, s, spec, &content, f);
         if (r == 0)
                 r = check_quota(m, caller->uid, f);
         if (r < 0)
@@ -439,6 +462,8 @@ Approval *approval_free(Approval *a)
 {
         if (!a)
                 return NULL;
+        a->play = play_free(a->play);
+        g_free(a->outcome);
         a->entry = audit_discard(a->entry);
         wait_clear(&a->waiters);
         approval_content_clear(&a->content);
@@ -505,6 +530,7 @@ int approval_load_all(Manager *m, Fault *f)
                         approval_resolve(a);
         }
         cancel_orphans(m);
+        approval_tidy_logs(m);
         approval_tend(m);
         approval_notify_all(m);
         return 0;

@@ -6,7 +6,7 @@
  * States:
  *
  *     pending → approved → applying → applied
- *             → denied      ↑ ↓      → failed: it is not known what came of it
+ *             → denied      ↑ ↓      → failed: on its way, or it is not known what came of it
  *             → cancelled   approved: nothing came of it
  *             → expired ← approved
  *
@@ -33,6 +33,7 @@ typedef struct ApprovalSpec {
         uint64_t timeout_usec;           /* 0: the host's default */
         const char *const *alternatives; /* or NULL */
         const char *profile;             /* or NULL */
+        const char *playbook;            /* an id, or NULL */
 } ApprovalSpec;
 
 int approval_request(Manager *m, Caller *caller, const ApprovalSpec *spec, Approval **ret,
@@ -59,6 +60,9 @@ int approval_cancel(Approval *a, Caller *caller, Fault *f);
 
 /* By the requester, or root. Done when it was; what failed and left nothing can be tried again. */
 int approval_apply(Approval *a, Caller *caller, OperationDone done, void *userdata, Fault *f);
+
+/* What it printed while it was applied; the file can grow yet. FAULT_NOT_FOUND, IO. */
+int approval_open_log(const Approval *a, int *ret_fd, Fault *f);
 
 /* The bytes, in a file of their own that nobody can change. */
 int approval_open_content(const Approval *a, bool requested, int *ret_fd, Fault *f);

@@ -43,6 +43,9 @@ static const Key keys[] = {
           "uses. fluid-verify@.service names it, too."),
         K(networks_file, KEY_PATH, "/etc/fluid/networks.conf", NULL, NULL,
           "The network profiles: networks.conf(5). By default the file of that name beside this."),
+        K(apply_file, KEY_PATH, "/etc/fluid/apply.conf", NULL, NULL,
+          "Where approved playbooks are applied: apply.conf(5). By default the file of that name "
+          "beside this."),
         K(network_name, KEY_WORD, "fluid", NULL, NULL,
           "The libvirt network of sandboxes; it is made, and nobody else's is touched."),
         K(network_bridge, KEY_WORD, "fluidbr0", NULL, NULL, "The bridge of that network."),
@@ -268,7 +271,7 @@ static int check_together(const char *path, const Config *c, Fault *f)
 }
 
 /* Beside a file that is given by its whole path. */
-static void find_networks_file(Config *c, const char *path)
+static void find_files(Config *c, const char *path)
 {
         g_autofree char *directory = g_path_get_dirname(path);
 
@@ -276,6 +279,8 @@ static void find_networks_file(Config *c, const char *path)
                 return;
         g_free(c->networks_file);
         c->networks_file = g_build_filename(directory, "networks.conf", NULL);
+        g_free(c->apply_file);
+        c->apply_file = g_build_filename(directory, "apply.conf", NULL);
 }
 
 int config_parse(const char *path, const char *text, Config **ret, Fault *f)
@@ -284,7 +289,7 @@ int config_parse(const char *path, const char *text, Config **ret, Fault *f)
         g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
         bool seen[G_N_ELEMENTS(keys)] = {false};
 
-        find_networks_file(c, path);
+        find_files(c, path);
         for (size_t i = 0; lines[i]; i++) {
                 char *line = g_strstrip(lines[i]);
                 Fault why = {0};

@@ -22,6 +22,7 @@ typedef struct Config {
         char *verify_user;
         uint64_t diff_output_max_bytes;
         char *networks_file;
+        char *apply_file;
         char *network_name;
         char *network_bridge;
         char *network_range;

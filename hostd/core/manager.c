@@ -583,8 +583,7 @@ static int find_users(Manager *m, Fault *f)
 static int make_directories(Manager *m, Fault *f)
 {
         static const char *const below[] = {"templates", "sandboxes"};
-        g_autofree char *playbooks =
-                g_build_filename(m->config->state_directory, "playbooks", NULL);
+        static const char *const own[] = {"playbooks", "approvals"};
         int r = make_directory(m->config->state_directory, 0711, 0, 0, f);
 
         for (size_t i = 0; r == 0 && i < G_N_ELEMENTS(below); i++) {
@@ -592,8 +591,10 @@ static int make_directories(Manager *m, Fault *f)
                         g_build_filename(m->config->state_directory, below[i], NULL);
                 r = make_directory(path, 0710, 0, m->qemu_gid, f);
         }
-        if (r == 0)
-                r = make_directory(playbooks, 0700, 0, 0, f);
+        for (size_t i = 0; r == 0 && i < G_N_ELEMENTS(own); i++) {
+                g_autofree char *path = g_build_filename(m->config->state_directory, own[i], NULL);
+                r = make_directory(path, 0700, 0, 0, f);
+        }
         return r < 0 ? r : make_directory(m->config->runtime_directory, 0711, 0, 0, f);
 }
 

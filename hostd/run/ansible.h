@@ -7,7 +7,7 @@
 #include "run/recap.h"
 
 /* What it prints beyond this is counted, and not shown. */
-#define ANSIBLE_OUTPUT_MAX (16 << 20)
+#define ANSIBLE_OUTPUT_MAX (4 << 20)
 
 /* Below the private directory in which all is, by name. */
 #define ANSIBLE_PLAYBOOK_DIRECTORY "playbook"
