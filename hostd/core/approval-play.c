@@ -9,22 +9,19 @@
 #include "base/apply-config.h"
 #include "base/cleanup.h"
 #include "base/escape.h"
-#include "base/log.h"
 #include "base/quantity.h"
 #include "loop/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define UNIT         "fluid-apply"
+#define PROGRAM      "fluid-ansible"
 #define RESULT_MAX   (4 << 20)
 #define RESULT_DEPTH 4
-#define SAID_MAX     1024
 #define OUTCOME_MAX  400
 /* What the program has beside its own limit. */
 #define GRACE_USEC (5 * 60 * USEC_PER_SEC)
@@ -33,14 +30,15 @@
 enum { END_GOOD = 0, END_USAGE = 2, END_REFUSED = 3, END_PLAY_FAILED = 4, END_NOT_INSTALLED = 5 };
 /* As of fluid-runner: the program was not there. */
 enum { END_NOT_SET_UP = 126, END_NOT_STARTED = 127 };
+#define END_UNKNOWN -1
 
 typedef struct Play {
         Approval *approval;
         OperationDone done;
         void *userdata;
-        int child, log, said, result; /* descriptors, or -1 */
-        sd_event_source *ended, *deadline;
-        bool is_late;
+        ChildTask *task;
+        int log, result; /* descriptors, or -1 */
+        int status;      /* of its exit, or END_UNKNOWN */
 } Play;
 
 Play *play_free(Play *play)
@@ -48,11 +46,8 @@ Play *play_free(Play *play)
         if (!play)
                 return NULL;
         play->approval->manager->is_playing = false;
-        play->ended = sd_event_source_disable_unref(play->ended);
-        play->deadline = sd_event_source_disable_unref(play->deadline);
-        (void) close_fd(play->child);
+        (void) child_task_free(play->task);
         (void) close_fd(play->log);
-        (void) close_fd(play->said);
         (void) close_fd(play->result);
         g_free(play);
         return NULL;
@@ -64,31 +59,17 @@ static void finish(Play *play, ApprovalEffect effect, char *outcome, int r, cons
         Approval *a = play->approval;
         OperationDone done = play->done;
         void *userdata = play->userdata;
+        Fault fault = fault_copy(f);
 
         a->effect = effect;
         g_free(a->outcome);
         a->outcome = outcome;
         a->play = play_free(play);
-        done(r, f, userdata);
+        done(r, &fault, userdata);
 }
 
 /* -- its end ------------------------------------------------------------------------------------
  */
-
-/* The last line that the program wrote for people, without its name. */
-static char *last_words(int fd)
-{
-        char bytes[SAID_MAX + 1];
-        off_t size = lseek(fd, 0, SEEK_END), from = MAX(0, size - SAID_MAX);
-        ssize_t n = pread(fd, bytes, SAID_MAX, from);
-
-        bytes[MAX(n, 0)] = '\0';
-        g_strchomp(bytes);
-        const char *newline = strrchr(bytes, '\n'), *line = newline ? newline + 1 : bytes;
-        if (g_str_has_prefix(line, "fluid-ansible: "))
-                line += strlen("fluid-ansible: ");
-        return escape_print(line, strlen(line));
-}
 
 typedef struct HostEnd {
         const char *name;
@@ -167,34 +148,24 @@ static char *read_result(int fd, bool *ret_is_check)
         return format_recap(hosts);
 }
 
-static int set_end(int status, const char *said, Fault *f)
+static FaultCode code_of(int status, FaultCode code)
 {
-        if (!WIFEXITED(status))
-                return fault_set(f, FAULT_IO, "fluid-ansible was ended by signal %d",
-                                 WTERMSIG(status));
-        switch (WEXITSTATUS(status)) {
-        case END_GOOD:
-                return 0;
+        switch (status) {
         case END_REFUSED:
-                return fault_set(f, FAULT_CONTENT_CHANGED, "%s", said);
+                return FAULT_CONTENT_CHANGED;
         case END_PLAY_FAILED:
-                return fault_set(f, FAULT_PLAYBOOK_FAILED, "%s", said);
+                return FAULT_PLAYBOOK_FAILED;
         case END_USAGE:
         case END_NOT_INSTALLED:
-                return fault_set(f, FAULT_WRONG_STATE, "%s", said);
-        case END_NOT_SET_UP:
-        case END_NOT_STARTED:
-                return fault_set(f, FAULT_IO, "fluid-ansible cannot be run: is it installed?");
+                return FAULT_WRONG_STATE;
         default:
-                return fault_set(f, FAULT_IO, "%s", *said ? said : "fluid-ansible failed");
+                return code;
         }
 }
 
 static ApprovalEffect effect_of(int status, bool is_check)
 {
-        if (!WIFEXITED(status))
-                return EFFECT_UNKNOWN;
-        switch (WEXITSTATUS(status)) {
+        switch (status) {
         case END_GOOD:
                 return EFFECT_DONE;
         case END_USAGE:
@@ -210,53 +181,32 @@ static ApprovalEffect effect_of(int status, bool is_check)
         }
 }
 
-static void end(Play *play, int status)
+/* Its last words, without the names before them. */
+static const char *words_of(const char *message)
 {
-        g_autofree char *said = last_words(play->said);
+        static const char name[] = PROGRAM ": ";
+
+        while (g_str_has_prefix(message, name))
+                message += strlen(name);
+        return message;
+}
+
+static void on_ended(int r, const Fault *f, void *userdata)
+{
+        Play *play = userdata;
         bool is_check;
         g_autofree char *recap = read_result(play->result, &is_check);
+        int status = r == 0 ? END_GOOD : play->status;
         ApprovalEffect effect = effect_of(status, is_check);
-        Fault f = {0};
-        int r = set_end(status, said, &f);
+        Fault fault = {0};
 
-        if (play->is_late)
-                r = fault_set((fault_clear(&f), &f), FAULT_TIMED_OUT,
-                              "fluid-ansible did not end in time and was killed");
-        if (r < 0 && *recap) {
-                g_autofree char *message = g_strdup(f.message);
-
-                FaultCode code = f.code;
-                fault_clear(&f);
-                r = fault_set(&f, code, "%s: %s", message, recap);
+        if (r == 0) {
+                finish(play, EFFECT_DONE, TAKE_PTR(recap), 0, NULL);
+                return;
         }
-        finish(play, effect, effect == EFFECT_DONE ? TAKE_PTR(recap) : g_strdup(f.message), r, &f);
-}
-
-static int on_ended(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-        Play *play = userdata;
-        int status = 0;
-        Fault f = {0};
-        int r = child_ended(fd, UNIT, &status, &f);
-
-        (void) source;
-        (void) events;
-        if (r > 0)
-                end(play, status);
-        else if (r < 0)
-                finish(play, EFFECT_UNKNOWN, NULL, r, &f);
-        return 0;
-}
-
-static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
-{
-        Play *play = userdata;
-
-        (void) source;
-        (void) usec;
-        play->is_late = true;
-        child_kill(play->child);
-        return 0;
+        r = fault_set(&fault, code_of(status, f->code), "%s%s%s", words_of(f->message),
+                      *recap ? ": " : "", recap);
+        finish(play, effect, g_strdup(fault.message), r, &fault);
 }
 
 /* -- its beginning ------------------------------------------------------------------------------
@@ -292,6 +242,8 @@ static int copy(int from, int to)
                 if (r < 0)
                         return r;
         }
+        if (lseek(to, 0, SEEK_SET) < 0)
+                return -errno;
         return fcntl(to, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0
                        ? -errno
                        : 0;
@@ -320,15 +272,6 @@ static int take(void *request, Fault *f)
         return 0;
 }
 
-static int make_files(Play *play, Fault *f)
-{
-        play->said = memfd_create("said", MFD_CLOEXEC);
-        play->result = memfd_create("result", MFD_CLOEXEC);
-        if (play->said < 0 || play->result < 0)
-                return fault_set_errno(f, FAULT_IO, errno, "cannot make a file");
-        return approval_make_log(play->approval, &play->log, f);
-}
-
 static int find_deadline(const Manager *m, uint64_t *ret_usec, Fault *f)
 {
         g_autoptr(ApplyConfig) config = NULL;
@@ -345,7 +288,7 @@ static int start(Play *play, int archive, Fault *f)
         Manager *m = a->manager;
         g_autofree char *target =
                 g_compute_checksum_for_string(G_CHECKSUM_SHA256, a->content.target, -1);
-        const char *argv[] = {"fluid-ansible",
+        const char *argv[] = {PROGRAM,
                               "--sha256",
                               a->content.archive,
                               "--config",
@@ -353,23 +296,23 @@ static int start(Play *play, int archive, Fault *f)
                               "--target",
                               target,
                               NULL};
-        const int fds[] = {archive, play->result};
         uint64_t usec = 0;
 
-        int r = make_files(play, f);
+        play->result = memfd_create("result", MFD_CLOEXEC);
+        if (play->result < 0)
+                return fault_set_errno(f, FAULT_IO, errno, "cannot make a file");
+        int r = approval_make_log(a, &play->log, f);
         if (r == 0)
                 r = find_deadline(m, &usec, f);
-        if (r == 0)
-                r = child_start(&CHILD_SPEC(.unit = UNIT, .argv = argv, .stdout_fd = play->log,
-                                            .fds = fds, .n_fds = G_N_ELEMENTS(fds)),
-                                play->said, &play->child, f);
         if (r < 0)
                 return r;
-        if (sd_event_add_io(m->event, &play->ended, play->child, EPOLLIN, on_ended, play) < 0 ||
-            sd_event_add_time_relative(m->event, &play->deadline, CLOCK_MONOTONIC, usec,
-                                       USEC_PER_SEC, on_deadline, play) < 0)
-                return fault_set(f, FAULT_INTERNAL, "cannot wait for fluid-ansible");
-        return 0;
+        const int fds[] = {archive, play->result};
+        return child_task_start(m->event,
+                                &CHILD_SPEC(.unit = UNIT, .argv = argv, .deadline_usec = usec,
+                                            .stdout_fd = play->log, .fds = fds,
+                                            .n_fds = G_N_ELEMENTS(fds),
+                                            .ret_status = &play->status),
+                                on_ended, play, &play->task, f);
 }
 
 static void on_taken(void *request, int r, const Fault *f, void *userdata)
@@ -383,8 +326,8 @@ static void on_taken(void *request, int r, const Fault *f, void *userdata)
                 f = &why;
         }
         if (r < 0)
-                /* Where it was started and cannot be awaited, nobody has seen its end. */
-                finish(play, play->child < 0 ? EFFECT_NONE : EFFECT_UNKNOWN, NULL, r, f);
+                /* Where it was begun and cannot be awaited, nobody has seen its end. */
+                finish(play, f->code == FAULT_INTERNAL ? EFFECT_UNKNOWN : EFFECT_NONE, NULL, r, f);
 }
 
 int playbook_action_apply(Manager *m, Approval *a, Caller *caller, OperationDone done,
@@ -410,10 +353,9 @@ int playbook_action_apply(Manager *m, Approval *a, Caller *caller, OperationDone
         *a->play = (Play){.approval = a,
                           .done = done,
                           .userdata = userdata,
-                          .child = -1,
                           .log = -1,
-                          .said = -1,
-                          .result = -1};
+                          .result = -1,
+                          .status = END_UNKNOWN};
         m->is_playing = true;
         (void) workers_submit(m->workers, take, on_taken, q, taking_free, a->play);
         return 0;

@@ -67,30 +67,13 @@ static char *describe_changes(const PlaybookRow *row)
 
 static int describe_replay(const Playbook *p, char **ret, Fault *f)
 {
-        static const struct {
-                const char *verified, *text;
-        } words[] = {
-                {"no", "not verified: nobody knows whether it makes what was made"},
-                {"exact", "exact: in a fresh sandbox it made the same, and a second run changed "
-                          "nothing"},
-                {"exact-but-left-out",
-                 "exact but for what the playbook names as left out; a second run changed nothing"},
-                {"residual", "not the same: in a fresh sandbox this differed"},
-                {"failed", "it failed in a fresh sandbox"},
-        };
         const PlaybookRow *row = playbook_row(p);
-        g_autofree char *residual = playbook_residual_text(p), *text = NULL;
 
         if (g_str_equal(row->verified, "verifying"))
                 return fault_set(f, FAULT_BUSY,
                                  "playbook %s is being verified: ask when that is known",
                                  row->id.text);
-        for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
-                if (g_str_equal(words[i].verified, row->verified))
-                        text = g_strdup_printf("%s\n%s\n%s", words[i].text, row->verified_reason,
-                                               residual);
-        if (!text)
-                text = g_strdup_printf("%s\n%s\n%s", row->verified, row->verified_reason, residual);
+        g_autofree char *text = playbook_replay_text(p);
         *ret = take_lines(text, APPROVAL_REPLAY_MAX);
         return 0;
 }

@@ -120,8 +120,10 @@ static inline Config *new_config(const char *settings)
 {
         g_autofree char *text = g_strdup_printf(
                 "state_directory = %s/s\nruntime_directory = %s/r\nqemu_user = root\n"
-                "qemu_group = root\nworker_threads = 2\nnetworks_file = %s/networks\n%s",
-                fixture.directory, fixture.directory, fixture.directory, settings ? settings : "");
+                "qemu_group = root\nworker_threads = 2\nnetworks_file = %s/networks\n"
+                "apply_file = %s/apply.conf\n%s",
+                fixture.directory, fixture.directory, fixture.directory, fixture.directory,
+                settings ? settings : "");
         Config *config;
 
         need(config_parse("fluid.conf", text, &config, &fixture.fault), "config_parse");
