@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/name.h"
 #include "base/quantity.h"
+#include "dbus/ctl/approval-log.h"
 #include "dbus/ctl/print.h"
 #include "dbus/ctl/progress.h"
 
@@ -92,10 +93,21 @@ int approval_wait(Ctl *ctl, const char *path, uint64_t timeout_usec, Fault *f)
 
 int approval_apply(Ctl *ctl, const char *path, Fault *f)
 {
+        g_autoptr(BusMessage) m = NULL;
+        ApprovalLog log = APPROVAL_LOG(ctl, path);
+        bool is_shown = !ctl->quiet && !ctl->json;
+        int r = bus_method(ctl, path, INTERFACE_APPROVAL, "Apply", &m, f);
+
+        if (r < 0)
+                return r;
+        bus_options_open(m);
+        bus_options_close(m);
         progress_begin(ctl, "applying");
-        int r = bus_request(ctl, BUS_TIMEOUT_LONG_USEC, path, INTERFACE_APPROVAL, "Apply", NULL, f,
-                            "a{sv}", 0);
+        r = bus_call_with(ctl, m, BUS_TIMEOUT_APPLY_USEC, is_shown ? approval_log_tick : NULL, &log,
+                          NULL, f);
         progress_end(ctl);
+        if (is_shown)
+                approval_log_end(&log);
         return r;
 }
 
@@ -144,7 +156,8 @@ int approval_print_answer(Ctl *ctl, const char *path, Fault *f)
                 return status_of(state);
         }
         if (!ctl->quiet)
-                print_line("%s", state);
+                print_line("%s%s%s", state, *json_text(approval, "reason") ? ": " : "",
+                           json_text(approval, "reason"));
         if (*json_text(approval, "alternative"))
                 print_barred(json_text(approval, "alternative"));
         if (*json_text(approval, "comment"))

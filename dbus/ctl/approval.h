@@ -17,7 +17,7 @@ int approval_load(Ctl *ctl, const char *path, Json **ret_properties, char **ret_
 /* Waits with progress until it is not pending any more, or FAULT_TIMED_OUT. */
 int approval_wait(Ctl *ctl, const char *path, uint64_t timeout_usec, Fault *f);
 
-/* Does what was approved. */
+/* Does what was approved, and shows what is printed meanwhile. */
 int approval_apply(Ctl *ctl, const char *path, Fault *f);
 
 /* What was said, as the result of a verb; returns the exit status: 0 for a yes, 3 for a no, 5 where

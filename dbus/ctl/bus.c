@@ -146,7 +146,7 @@ static int wait_for_bus(Ctl *ctl)
         return r < 0 && errno != EINTR ? -errno : 0;
 }
 
-static int await(Ctl *ctl, BusMessage *const *reply, Fault *f)
+static int await(Ctl *ctl, BusMessage *const *reply, BusTick tick, void *userdata, Fault *f)
 {
         while (!*reply) {
                 if (progress_take_interrupt(ctl))
@@ -154,6 +154,8 @@ static int await(Ctl *ctl, BusMessage *const *reply, Fault *f)
                 int r = sd_bus_process(ctl->bus, NULL);
                 if (r == 0 && !*reply) {
                         r = wait_for_bus(ctl);
+                        if (tick)
+                                tick(userdata);
                         progress_tick(ctl);
                 }
                 if (r < 0 && !*reply)
@@ -162,7 +164,8 @@ static int await(Ctl *ctl, BusMessage *const *reply, Fault *f)
         return 0;
 }
 
-int bus_call(Ctl *ctl, BusMessage *m, uint64_t timeout_usec, BusMessage **ret_reply, Fault *f)
+int bus_call_with(Ctl *ctl, BusMessage *m, uint64_t timeout_usec, BusTick tick, void *userdata,
+                  BusMessage **ret_reply, Fault *f)
 {
         uint64_t begun = now_monotonic_usec();
         g_autoptr(BusMessage) reply = NULL;
@@ -172,7 +175,7 @@ int bus_call(Ctl *ctl, BusMessage *m, uint64_t timeout_usec, BusMessage **ret_re
         if (r < 0)
                 return fault_set_errno(f, FAULT_IO, r, "cannot send %s",
                                        sd_bus_message_get_member(m));
-        r = await(ctl, &reply, f);
+        r = await(ctl, &reply, tick, userdata, f);
         sd_bus_slot_unref(slot);
         if (r < 0)
                 return r;
@@ -182,6 +185,11 @@ int bus_call(Ctl *ctl, BusMessage *m, uint64_t timeout_usec, BusMessage **ret_re
         if (ret_reply)
                 *ret_reply = TAKE_PTR(reply);
         return 0;
+}
+
+int bus_call(Ctl *ctl, BusMessage *m, uint64_t timeout_usec, BusMessage **ret_reply, Fault *f)
+{
+        return bus_call_with(ctl, m, timeout_usec, NULL, NULL, ret_reply, f);
 }
 
 int bus_request(Ctl *ctl, uint64_t timeout_usec, const char *path, const char *interface,

@@ -17,6 +17,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(BusMessage, sd_bus_message_unref)
 /* A person may have to type a password first. */
 #define BUS_TIMEOUT_PERSON_USEC (180 * UINT64_C(1000000))
 #define BUS_TIMEOUT_LONG_USEC   (3600 * UINT64_C(1000000)) /* for what copies or compares disks */
+#define BUS_TIMEOUT_APPLY_USEC  (25 * 3600 * UINT64_C(1000000)) /* for a playbook on many hosts */
 
 /* A call to fill with arguments. An argument that cannot be appended is reported by bus_call(). */
 int bus_method(Ctl *ctl, const char *path, const char *interface, const char *member,
@@ -26,6 +27,12 @@ int bus_method(Ctl *ctl, const char *path, const char *interface, const char *me
  * that was interrupted by the user; FAULT_TIMED_OUT after `timeout_usec`. `ret_reply` may be NULL.
  */
 int bus_call(Ctl *ctl, BusMessage *m, uint64_t timeout_usec, BusMessage **ret_reply, Fault *f);
+
+/* The same, and calls `tick` as often as it draws the progress, which has to be under way; that may
+ * make calls itself. */
+typedef void (*BusTick)(void *userdata);
+int bus_call_with(Ctl *ctl, BusMessage *m, uint64_t timeout_usec, BusTick tick, void *userdata,
+                  BusMessage **ret_reply, Fault *f);
 
 /* Both in one, with arguments as sd_bus_message_append() takes them. */
 int bus_request(Ctl *ctl, uint64_t timeout_usec, const char *path, const char *interface,

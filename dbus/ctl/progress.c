@@ -98,14 +98,24 @@ void progress_tick(Ctl *ctl)
         p->drawn = true;
 }
 
+void progress_hide(Ctl *ctl)
+{
+        Progress *p = ctl->progress;
+
+        if (p && p->drawn)
+                fputs("\r\x1b[K", stderr);
+        if (p)
+                p->drawn = false;
+}
+
 void progress_end(Ctl *ctl)
 {
-        g_autofree Progress *p = TAKE_PTR(ctl->progress);
+        g_autofree Progress *p = NULL;
 
+        progress_hide(ctl);
+        p = TAKE_PTR(ctl->progress);
         if (!p)
                 return;
-        if (p->drawn)
-                fputs("\r\x1b[K", stderr);
         (void) sigaction(SIGINT, &p->old_int, NULL);
         (void) sigaction(SIGTERM, &p->old_term, NULL);
         (void) sigprocmask(SIG_SETMASK, &p->outside, NULL);

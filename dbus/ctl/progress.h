@@ -19,6 +19,8 @@ void progress_say(Ctl *ctl, const char *format, ...) __attribute__((format(print
 /* Whether anybody can see it. */
 bool progress_is_shown(const Ctl *ctl);
 void progress_tick(Ctl *ctl);
+/* Takes the line away until the next tick, for something else to be written. */
+void progress_hide(Ctl *ctl);
 void progress_end(Ctl *ctl);
 
 /* Whether SIGINT or SIGTERM came since progress_begin(), and forgets it. */

@@ -2,13 +2,14 @@
 #include "base/cleanup.h"
 #include "base/quantity.h"
 #include "dbus/ctl/approval.h"
+#include "dbus/ctl/playbook.h"
 #include "dbus/ctl/print.h"
 #include "dbus/ctl/verbs.h"
 
 #include <string.h>
 
 static struct {
-        const char *sandbox, *network, *text, *urgency, *agent;
+        const char *sandbox, *network, *playbook, *text, *urgency, *agent;
         GPtrArray *alternatives;
         uint64_t timeout, wait_timeout;
         bool wait;
@@ -23,6 +24,10 @@ static const Option options[] = {
          .argument = "PROFILE",
          .string = &arg.network,
          .help = "ask for that network profile for the sandbox"},
+        {.name = "playbook",
+         .argument = "PLAYBOOK",
+         .string = &arg.playbook,
+         .help = "ask to apply that playbook where apply.conf says"},
         {.name = "text",
          .argument = "TEXT",
          .string = &arg.text,
@@ -49,13 +54,20 @@ static const Option options[] = {
 static int request(Ctl *ctl, const char *summary, char **ret_path, Fault *f)
 {
         g_autoptr(BusMessage) m = NULL, reply = NULL;
+        g_autofree char *playbook = NULL;
         const char *path;
+        int r = arg.playbook ? playbook_find(ctl, arg.playbook, &playbook, f) : 0;
 
-        int r = bus_method(ctl, PATH_ROOT, INTERFACE_MANAGER, "RequestApproval", &m, f);
+        if (r >= 0)
+                r = bus_method(ctl, PATH_ROOT, INTERFACE_MANAGER, "RequestApproval", &m, f);
         if (r < 0)
                 return r;
         bus_options_open(m);
-        bus_option_string(m, "action", arg.network ? "network" : "question");
+        bus_option_string(m, "action",
+                          arg.network    ? "network"
+                          : arg.playbook ? "playbook"
+                                         : "question");
+        bus_option_string(m, "playbook", arg.playbook ? strrchr(playbook, '/') + 1 : NULL);
         bus_option_string(m, "summary", summary);
         bus_option_string(m, "text", arg.text);
         bus_option_string(m, "sandbox", arg.sandbox);
@@ -92,6 +104,8 @@ static int run(Ctl *ctl, char **args, Fault *f)
 
         if (arg.network && !arg.sandbox)
                 return usage_error(ctl, f, "--network is asked for for a sandbox: add --sandbox");
+        if (arg.network && arg.playbook)
+                return usage_error(ctl, f, "ask for a network or a playbook, one at a time");
         r = request(ctl, args[0], &path, f);
         if (r < 0)
                 return r;
@@ -112,11 +126,11 @@ static int run(Ctl *ctl, char **args, Fault *f)
 
 const Verb verb_ask = {
         .name = "ask",
-        .summary = "ask a person, or for a wider network",
+        .summary = "ask a person, for a wider network or for a playbook",
         .usage = "SUMMARY",
         .help = "Prints the id of what was asked; with --wait the answer, its comment behind a bar, and "
                 "exits with 0 for a yes, 3 for a no, 5 where nobody answered in its time. Somebody else has to "
-                "answer: see 'review'.",
+                "answer: see 'review'. A playbook that was approved is applied by 'apply'.",
         .example = "ask --sandbox web1 --network internet --wait 'Packages from the internet'",
         VERB_OPTIONS(options),
         .args_min = 1,

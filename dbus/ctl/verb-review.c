@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "dbus/ctl/approval.h"
 #include "dbus/ctl/pager.h"
+#include "dbus/ctl/playbook-files.h"
 #include "dbus/ctl/print.h"
 #include "dbus/ctl/verbs.h"
 
@@ -35,22 +36,31 @@ static void print_list(Json *list)
         }
 }
 
+static void print_member(const char *name, Json *value)
+{
+        if (json_object_is_type(value, json_type_array) && json_object_array_length(value) > 0) {
+                printf("%s:\n", name);
+                print_list(value);
+        } else if (json_object_is_type(value, json_type_string) && *json_object_get_string(value)) {
+                printf("%s:\n", name);
+                print_barred(json_object_get_string(value));
+        }
+}
+
 /* All that the content has, whatever its action: what is hashed is what is seen. */
 static void print_content(Json *content)
 {
+        static const char *const first[] = {"summary", "text",    "changes", "replay",
+                                            "target",  "sandbox", NULL};
+        Json *known;
+
+        for (size_t i = 0; first[i]; i++)
+                if (json_object_object_get_ex(content, first[i], &known))
+                        print_member(first[i], known);
         json_object_object_foreach(content, name, value)
         {
-                if (g_str_equal(name, "action"))
-                        continue;
-                if (json_object_is_type(value, json_type_array) &&
-                    json_object_array_length(value) > 0) {
-                        printf("%s:\n", name);
-                        print_list(value);
-                } else if (json_object_is_type(value, json_type_string) &&
-                           *json_object_get_string(value)) {
-                        printf("%s:\n", name);
-                        print_barred(json_object_get_string(value));
-                }
+                if (!g_str_equal(name, "action") && !g_strv_contains(first, name))
+                        print_member(name, value);
         }
 }
 
@@ -70,6 +80,16 @@ static void print_decision(Json *approval)
                 puts("comment:");
                 print_barred(json_text(approval, "comment"));
         }
+}
+
+/* Of the playbook that it is about, what cannot be shown nobody can approve. */
+static int print_playbook(Ctl *ctl, Json *content, Fault *f)
+{
+        const char *id = json_text(content, "playbook");
+
+        if (!*id)
+                return 0;
+        return playbook_print_files(ctl, id, json_text(content, "archive"), f);
 }
 
 static void print_approval(Json *approval, Json *content)
@@ -201,9 +221,10 @@ static int run(Ctl *ctl, char **args, Fault *f)
                         isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
         pager_begin();
         print_approval(approval, content);
+        r = print_playbook(ctl, content, f);
         pager_end();
-        if (!is_asked)
-                return 0;
+        if (r < 0 || !is_asked)
+                return r;
         return answer(ctl, path, approval, f);
 }
 

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What is in the archive of a playbook, for people. */
+
+#include "dbus/ctl/bus.h"
+#include "dbus/ctl/ctl.h"
+
+/* Its texts, escaped and behind a bar, and the names and sizes of its other files. FAULT_WRONG_HASH
+ * where the archive has not that SHA-256. */
+int playbook_print_files(Ctl *ctl, const char *id, const char *sha256, Fault *f);
