@@ -17,10 +17,13 @@
 
 typedef struct Approval {
         char id[16];
-        char *action, *summary, *text, *profile, *comment, *alternative, *content, *requested;
-        const char *state;
+        char *action, *summary, *text, *profile, *playbook, *comment, *alternative, *content;
+        char *requested;
+        const char *state, *reason;
         char **alternatives;
         uint64_t decided_usec;
+        int log;
+        sd_bus_message *apply; /* which waits for its log to be asked for */
 } Approval;
 
 static Approval approvals[OBJECTS_MAX];
@@ -33,6 +36,35 @@ static int refuse(sd_bus_message *m, FaultCode code)
         return sd_bus_reply_method_errorf(m, name, "%s", fault_documentation(code));
 }
 
+/* "x" where there is none. */
+static char *hash_of_archive(void)
+{
+        g_autofree char *path =
+                g_build_filename(g_getenv("FAKE_DOCUMENTS") ?: "/", "playbook.tar", NULL);
+        g_autofree char *bytes = NULL;
+        gsize size;
+
+        if (!g_file_get_contents(path, &bytes, &size, NULL))
+                return g_strdup("x");
+        return g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *) bytes, size);
+}
+
+static void add_playbook(const Approval *a, Json *json)
+{
+        g_autofree char *archive = hash_of_archive();
+        const struct {
+                const char *name, *text;
+        } members[] = {{"playbook", a->playbook},
+                       {"archive", archive},
+                       {"changes", "nginx is installed\nsha256       " EVIL "\n"},
+                       {"replay", "exact\n"},
+                       {"target", "inventory = /etc/hosts\nlimit = web*\n"}};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(members); i++)
+                (void) json_object_object_add(json, members[i].name,
+                                              json_object_new_string(members[i].text));
+}
+
 static char *make_content(const Approval *a)
 {
         g_autoptr(Json) json = json_object_new_object();
@@ -42,7 +74,9 @@ static char *make_content(const Approval *a)
         (void) json_object_object_add(json, "sandbox", json_object_new_string(""));
         (void) json_object_object_add(json, "summary", json_object_new_string(a->summary));
         (void) json_object_object_add(json, "text", json_object_new_string(a->text));
-        if (g_str_equal(a->action, "network")) {
+        if (g_str_equal(a->action, "playbook")) {
+                add_playbook(a, json);
+        } else if (g_str_equal(a->action, "network")) {
                 (void) json_object_object_add(json, "profile", json_object_new_string(a->profile));
                 (void) json_object_object_add(json, "rules",
                                               json_object_new_string("internet = yes\n"));
@@ -57,7 +91,7 @@ static char *make_content(const Approval *a)
 }
 
 static Approval *add(const char *action, const char *summary, const char *text, const char *profile,
-                     char **alternatives)
+                     const char *playbook, char **alternatives)
 {
         Approval *a = &approvals[n_approvals];
 
@@ -66,6 +100,9 @@ static Approval *add(const char *action, const char *summary, const char *text, 
                         .summary = g_strdup(summary),
                         .text = g_strdup(text),
                         .profile = g_strdup(profile),
+                        .playbook = g_strdup(playbook),
+                        .reason = "",
+                        .log = -1,
                         .comment = g_strdup(""),
                         .alternative = g_strdup(""),
                         .state = "pending",
@@ -111,7 +148,7 @@ static void read_text(sd_bus_message *m, char **ret)
 int approvals_request(sd_bus_message *m, void *userdata, sd_bus_error *e)
 {
         g_autofree char *action = NULL, *summary = NULL, *text = g_strdup(""), *profile = NULL;
-        g_autofree char *path = NULL;
+        g_autofree char *path = NULL, *playbook = NULL;
         char **alternatives = NULL;
         const char *key;
 
@@ -127,6 +164,8 @@ int approvals_request(sd_bus_message *m, void *userdata, sd_bus_error *e)
                         read_text(m, &text);
                 else if (g_str_equal(key, "profile"))
                         read_text(m, &profile);
+                else if (g_str_equal(key, "playbook"))
+                        read_text(m, &playbook);
                 else if (g_str_equal(key, "alternatives")) {
                         g_assert(sd_bus_message_enter_container(m, 'v', "as") >= 0);
                         g_assert(sd_bus_message_read_strv(m, &alternatives) >= 0);
@@ -136,7 +175,7 @@ int approvals_request(sd_bus_message *m, void *userdata, sd_bus_error *e)
                 }
                 g_assert(sd_bus_message_exit_container(m) >= 0);
         }
-        Approval *a = add(action, summary, text, profile, alternatives);
+        Approval *a = add(action, summary, text, profile, playbook, alternatives);
         answer(a);
         path = g_strdup_printf("%s/%s", PATH_APPROVAL, a->id);
         return sd_bus_reply_method_return(m, "o", path);
@@ -234,6 +273,11 @@ static int cancel(sd_bus_message *m, void *userdata, sd_bus_error *e)
         return sd_bus_reply_method_return(m, "");
 }
 
+static void print(const Approval *a, const char *text)
+{
+        g_assert(write_all(a->log, text, strlen(text)) == 0);
+}
+
 static int apply(sd_bus_message *m, void *userdata, sd_bus_error *e)
 {
         Approval *a = userdata;
@@ -243,8 +287,36 @@ static int apply(sd_bus_message *m, void *userdata, sd_bus_error *e)
                 return refuse(m, FAULT_ALREADY_APPLIED);
         if (!g_str_equal(a->state, "approved"))
                 return refuse(m, FAULT_NOT_APPROVED);
-        a->state = "applied";
-        return sd_bus_reply_method_return(m, "");
+        if (!g_str_equal(a->action, "playbook")) {
+                a->state = "applied";
+                return sd_bus_reply_method_return(m, "");
+        }
+        /* It ends when somebody has asked for its log. */
+        a->state = "applying";
+        a->apply = sd_bus_message_ref(m);
+        a->log = memfd_create("log", MFD_CLOEXEC);
+        print(a, "PLAY [Apply]\n\nTASK [" EVIL "]\nchanged: ");
+        return 1;
+}
+
+static int open_log(sd_bus_message *m, void *userdata, sd_bus_error *e)
+{
+        Approval *a = userdata;
+
+        (void) e;
+        if (a->log < 0)
+                return refuse(m, FAULT_NOT_FOUND);
+        int r = sd_bus_reply_method_return(m, "h", a->log);
+        if (!a->apply)
+                return r;
+        bool fails = strstr(a->summary, "fail");
+        print(a, "[web1]\nPLAY RECAP");
+        a->state = fails ? "failed" : "applied";
+        a->reason = fails ? "it failed: web1: failed=1" : "web1: changed=1 ok=2";
+        (void) (fails ? refuse(a->apply, FAULT_PLAYBOOK_FAILED)
+                      : sd_bus_reply_method_return(a->apply, ""));
+        a->apply = sd_bus_message_unref(a->apply);
+        return r;
 }
 
 /* -- properties ---------------------------------------------------------------------------------
@@ -276,10 +348,10 @@ static int get(sd_bus *bus, const char *path, const char *interface, const char 
                 return sd_bus_message_append(reply, "t", a->decided_usec);
         const struct {
                 const char *name, *text;
-        } texts[] = {{"Id", a->id},           {"Action", a->action},
-                     {"Summary", a->summary}, {"State", a->state},
-                     {"Urgency", "normal"},   {"Agent", EVIL},
-                     {"Comment", a->comment}, {"Alternative", a->alternative}};
+        } texts[] = {
+                {"Id", a->id},         {"Action", a->action},   {"Summary", a->summary},
+                {"State", a->state},   {"Urgency", "normal"},   {"Agent", EVIL},
+                {"Reason", a->reason}, {"Comment", a->comment}, {"Alternative", a->alternative}};
         for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
                 if (g_str_equal(texts[i].name, property))
                         text = texts[i].text;
@@ -295,6 +367,7 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD("Deny", "s", "", deny, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Cancel", "", "", cancel, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Apply", "a{sv}", "", apply, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Log", "", "h", open_log, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Id", "s", get, 0, 0),
         SD_BUS_PROPERTY("Action", "s", get, 0, 0),
         SD_BUS_PROPERTY("Summary", "s", get, 0, 0),
@@ -344,9 +417,9 @@ void approvals_add(sd_bus *bus)
 {
         static const char *const two[] = {"the first", EVIL, NULL};
 
-        (void) add("question", "Go " EVIL, "line one\nsha256       " EVIL, NULL,
+        (void) add("question", "Go " EVIL, "line one\nsha256       " EVIL, NULL, NULL,
                    g_strdupv((char **) two));
-        (void) add("network", "Packages", "", "internet", NULL);
+        (void) add("network", "Packages", "", "internet", NULL, NULL);
         g_assert(sd_bus_add_fallback_vtable(bus, NULL, PATH_APPROVAL, INTERFACE_APPROVAL, vtable,
                                             find, NULL) >= 0);
         g_assert(sd_bus_add_node_enumerator(bus, NULL, PATH_APPROVAL, enumerate, NULL) >= 0);
