@@ -146,3 +146,41 @@ const ApprovalAction *approval_action(const char *name)
                         return &actions[i];
         return NULL;
 }
+
+/* -- what is asked ------------------------------------------------------------------------------
+ */
+
+/* What only one action has. */
+static int check_members(const ApprovalSpec *spec, Fault *f)
+{
+        const char *action = spec->action;
+
+        if (spec->profile && !g_str_equal(action, "network"))
+                return fault_set(f, FAULT_INVALID_ARGUMENT, "a %s has no profile", action);
+        if (spec->playbook && !g_str_equal(action, "playbook"))
+                return fault_set(f, FAULT_INVALID_ARGUMENT, "a %s has no playbook", action);
+        if (spec->alternatives && spec->alternatives[0] && !g_str_equal(action, "question"))
+                return fault_set(f, FAULT_INVALID_ARGUMENT,
+                                 "a %s is approved or denied: it has no alternatives", action);
+        return 0;
+}
+
+int approval_build_content(Manager *m, const Caller *caller, const Sandbox *s,
+                           const ApprovalSpec *spec, char **ret, Fault *f)
+{
+        const ApprovalAction *action = approval_action(spec->action ? spec->action : "");
+        ApprovalContent content = {.action = spec->action,
+                                   .sandbox = s ? s->row->id.text : "",
+                                   .summary = spec->summary,
+                                   .text = spec->text};
+        g_autoptr(GPtrArray) owned = g_ptr_array_new_with_free_func(g_free);
+
+        if (!action)
+                return fault_set(f, FAULT_INVALID_ARGUMENT,
+                                 "there is no action '%.40s'; use question, network or playbook",
+                                 spec->action ? spec->action : "");
+        int r = check_members(spec, f);
+        if (r == 0)
+                r = action->build(m, caller, s, spec, &content, owned, f);
+        return r < 0 ? r : approval_content_format(&content, ret, f);
+}

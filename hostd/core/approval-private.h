@@ -31,6 +31,9 @@ typedef struct ApprovalAction {
 
 /* NULL where there is none. */
 const ApprovalAction *approval_action(const char *name);
+/* The content of what is asked, canonical; the caller frees it. `s` may be NULL. */
+int approval_build_content(Manager *m, const Caller *caller, const Sandbox *s,
+                           const ApprovalSpec *spec, char **ret, Fault *f);
 
 struct Approval {
         Manager *manager;

@@ -40,7 +40,7 @@ struct Manager {
         sd_event_source *approval_timer;
         GQueue notifications; /* ids of approvals that a person has not been told of */
         bool is_notifying;
-        bool is_playing; /* one playbook at a time is applied */
+        bool is_playing;  /* one playbook at a time is applied */
         char *memory_abi; /* of this host's libvirt, or NULL: not known yet */
         bool is_draining, is_closing;
         unsigned operations; /* under way; a drain waits for 0 */

@@ -96,7 +96,7 @@ static inline Playbook *make_playbook(const char *name)
                              .sha256 =
                                      g_compute_checksum_for_string(G_CHECKSUM_SHA256, ARCHIVE, -1),
                              .size_bytes = strlen(ARCHIVE),
-                             .document_bytes = 1,
+                             .document_bytes = 2,
                              .owner_uid = fixture.caller.uid,
                              .created_usec = now_realtime_usec(),
                              .verified = g_strdup("no"),
@@ -104,6 +104,8 @@ static inline Playbook *make_playbook(const char *name)
                              .residual = g_strdup("")};
         g_autofree char *path = playbook_file(fixture.manager, row->id.text, PLAYBOOK_ARCHIVE);
         need(g_file_set_contents(path, ARCHIVE, -1, NULL) ? 0 : -EIO, path);
+        g_autofree char *document = playbook_file(fixture.manager, row->id.text, PLAYBOOK_DOCUMENT);
+        need(g_file_set_contents(document, "{}", -1, NULL) ? 0 : -EIO, document);
         need(store_put_playbook(fixture.manager->store, row, &fixture.fault), "put");
         return playbook_add(fixture.manager, row);
 }
