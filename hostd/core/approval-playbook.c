@@ -145,7 +145,7 @@ int playbook_action_check(Manager *m, const ApprovalContent *c, Fault *f)
                 return fault_set(f, FAULT_CONTENT_CHANGED,
                                  "where it would be applied is not what was asked for: %s",
                                  why.message);
-        if (!g_str_equal(target, c->target))
+        if (g_strcmp0(target, c->target) != 0)
                 return fault_set(f, FAULT_CONTENT_CHANGED,
                                  "%s or its inventory is not what it was when it was asked for: "
                                  "ask anew",

@@ -35,24 +35,25 @@ static int check_host(Json *host, bool *ret_failed, Fault *f)
 
 int recap_load(const char *path, Recap *ret, Fault *f)
 {
-        g_auto(Recap) recap = {0};
         g_autofree char *text = NULL;
+        g_autoptr(Json) hosts = NULL;
+        unsigned n_failed = 0;
         size_t size;
         Fault why = {0};
 
         int r = file_read(path, BYTES_MAX, &text, &size, &why);
         if (r < 0 && why.code == FAULT_NOT_FOUND) {
-                ret->hosts = json_object_new_object();
+                *ret = (Recap){.hosts = json_object_new_object()};
                 return 0;
         }
         if (r == 0)
-                r = json_parse(text, size, DEPTH_MAX, &recap.hosts, &why);
+                r = json_parse(text, size, DEPTH_MAX, &hosts, &why);
         if (r < 0)
                 return fault_set(f, FAULT_INVALID_ARGUMENT, "Ansible's recap: %s", why.message);
-        if (!json_object_is_type(recap.hosts, json_type_object) ||
-            json_object_object_length(recap.hosts) > RECAP_HOSTS_MAX)
+        if (!json_object_is_type(hosts, json_type_object) ||
+            json_object_object_length(hosts) > RECAP_HOSTS_MAX)
                 return fault_set(f, FAULT_INVALID_ARGUMENT, "Ansible's recap is none");
-        json_object_object_foreach(recap.hosts, name, host)
+        json_object_object_foreach(hosts, name, host)
         {
                 bool has_failed;
 
@@ -60,11 +61,10 @@ int recap_load(const char *path, Recap *ret, Fault *f)
                 r = check_host(host, &has_failed, f);
                 if (r < 0)
                         return r;
-                recap.n_hosts++;
-                recap.n_failed += has_failed;
+                n_failed += has_failed;
         }
-        *ret = recap;
-        recap = (Recap){0};
+        unsigned n_hosts = (unsigned) json_object_object_length(hosts);
+        *ret = (Recap){TAKE_PTR(hosts), n_hosts, n_failed};
         return 0;
 }
 
