@@ -78,18 +78,20 @@ static char *message_detail(const Fault *f)
         return g_strdup(json_object_to_json_string_ext(detail, JSON_C_TO_STRING_PLAIN));
 }
 
+/* What was refused meanwhile has ended nothing. */
 static int is_begin(const AuditRow *row, void *userdata)
 {
-        *(bool *) userdata = g_str_equal(row->phase, "begin");
+        if (!g_str_equal(row->phase, "refused"))
+                *(bool *) userdata = g_str_equal(row->phase, "begin");
         return 0;
 }
 
 AuditEntry *audit_resume(Manager *m, const char *kind, const char *object)
 {
-        AuditFilter newest = {.kind = kind, .object = object, .limit = 1};
+        AuditFilter its = {.kind = kind, .object = object};
         bool was_begun = false;
 
-        if (store_query_audit(m->store, &newest, is_begin, &was_begun, NULL) < 0 || !was_begun)
+        if (store_query_audit(m->store, &its, is_begin, &was_begun, NULL) < 0 || !was_begun)
                 return NULL;
         AuditEntry *entry = g_new0(AuditEntry, 1);
         *entry = (AuditEntry){.manager = m,

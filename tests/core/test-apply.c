@@ -280,6 +280,9 @@ static void test_stopped(void)
         write_apply("read x <gate\ntouch outlived\n" APPLY_GOOD);
         need(approval_apply(a, &fixture.caller, on_outcome, &o, fresh_fault()), "apply");
         tap_ok(until(is_playing, GUINT_TO_POINTER(before)), "it runs");
+        is_refused(apply_approval(a), FAULT_BUSY, "and is not applied twice");
+        g_autofree char *path = approval_bus_path(a);
+        audit_refuse(fixture.manager, &fixture.caller, "approval.apply", path, &fixture.fault);
         restart_manager();
         playbook = newest_playbook();
         a = manager_find_approval(fixture.manager, &(Caller){.uid = 0}, id.text);
