@@ -8,6 +8,8 @@
 
 int main(void)
 {
+        /* There are few steps, and after each of them it has to be seen what can be done. */
+        (void) g_setenv("FLUID_TEST_ALL", "1", TRUE);
         prepare_killing();
         start_apply_unit();
         for (size_t i = 0; i < G_N_ELEMENTS(apply_operations); i++)
