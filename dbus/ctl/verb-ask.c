@@ -67,7 +67,7 @@ static int request(Ctl *ctl, const char *summary, char **ret_path, Fault *f)
                           arg.network    ? "network"
                           : arg.playbook ? "playbook"
                                          : "question");
-        bus_option_string(m, "playbook", arg.playbook ? strrchr(playbook, '/') + 1 : NULL);
+        bus_option_string(m, "playbook", playbook ? strrchr(playbook, '/') + 1 : NULL);
         bus_option_string(m, "summary", summary);
         bus_option_string(m, "text", arg.text);
         bus_option_string(m, "sandbox", arg.sandbox);

@@ -151,10 +151,8 @@ const ApprovalAction *approval_action(const char *name)
  */
 
 /* What only one action has. */
-static int check_members(const ApprovalSpec *spec, Fault *f)
+static int check_members(const char *action, const ApprovalSpec *spec, Fault *f)
 {
-        const char *action = spec->action;
-
         if (spec->profile && !g_str_equal(action, "network"))
                 return fault_set(f, FAULT_INVALID_ARGUMENT, "a %s has no profile", action);
         if (spec->playbook && !g_str_equal(action, "playbook"))
@@ -179,7 +177,7 @@ int approval_build_content(Manager *m, const Caller *caller, const Sandbox *s,
                 return fault_set(f, FAULT_INVALID_ARGUMENT,
                                  "there is no action '%.40s'; use question, network or playbook",
                                  spec->action ? spec->action : "");
-        int r = check_members(spec, f);
+        int r = check_members(action->name, spec, f);
         if (r == 0)
                 r = action->build(m, caller, s, spec, &content, owned, f);
         return r < 0 ? r : approval_content_format(&content, ret, f);
