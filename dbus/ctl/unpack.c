@@ -49,8 +49,9 @@ static int open_directory(int at, const char *name)
         return openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* A directory below the top, part by part; "" is the top itself. -1 with errno. */
-static int open_below(int top, const char *name)
+/* A directory below the top, part by part; "" is the top itself. With `makes`, those that no entry
+ * of the archive stands for are made. -1 with errno. */
+static int open_below(int top, const char *name, bool makes)
 {
         g_auto(GStrv) parts = g_strsplit(name, "/", -1);
         autofd at = fcntl(top, F_DUPFD_CLOEXEC, 3);
@@ -59,6 +60,8 @@ static int open_below(int top, const char *name)
                 if (**part == '\0' || g_str_equal(*part, "."))
                         continue;
                 int below = open_directory(at, *part);
+                if (below < 0 && errno == ENOENT && makes && mkdirat(at, *part, 0777) == 0)
+                        below = open_directory(at, *part);
                 int error = errno;
                 (void) close_fd(at);
                 at = below;
@@ -90,7 +93,7 @@ static int enter_parent(Unpacking *u, const char *parent, Fault *f)
         u->parent = close_fd(u->parent);
         g_free(u->parent_name);
         u->parent_name = g_strdup(parent);
-        u->parent = open_below(u->top, parent);
+        u->parent = open_below(u->top, parent, true);
         return u->parent < 0 ? failed(f, "open the directory", parent) : 0;
 }
 
@@ -215,7 +218,7 @@ static int unpack_hard_link(Unpacking *u, const ArchiveEntry *e, const char *las
         if (r < 0)
                 return r;
         split(e->target, &directory, &name);
-        autofd at = open_below(u->top, directory);
+        autofd at = open_below(u->top, directory, false);
         if (at < 0 || fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return failed(f, "link to", e->target);
         if (!S_ISREG(st.st_mode))
@@ -259,7 +262,7 @@ static int finish_directories(const Unpacking *u, Fault *f)
 {
         for (guint i = u->directories->len; i > 0; i--) {
                 const Directory *d = &g_array_index(u->directories, Directory, i - 1);
-                autofd fd = open_below(u->top, d->name);
+                autofd fd = open_below(u->top, d->name, false);
                 if (fd < 0)
                         return failed(f, "open the directory", d->name);
                 int r = set_attributes(u, fd, d, f);
