@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "store/sql.h"
+#include "store/audit-table.h"
 
 #include "base/cleanup.h"
 
@@ -8,58 +8,79 @@
 
 /* What the hash covers, in its order. */
 static const SqlColumn columns[] = {
-        SQL_COLUMN(AuditRow, seq),        SQL_COLUMN(AuditRow, time_usec),
-        SQL_COLUMN(AuditRow, caller_uid), SQL_COLUMN(AuditRow, caller),
-        SQL_COLUMN(AuditRow, kind),       SQL_COLUMN(AuditRow, phase),
-        SQL_COLUMN(AuditRow, object),     SQL_COLUMN(AuditRow, detail),
-        SQL_COLUMN(AuditRow, error),
+        SQL_COLUMN(AuditRow, seq),          SQL_COLUMN(AuditRow, time_usec),
+        SQL_COLUMN(AuditRow, caller_uid),   SQL_COLUMN(AuditRow, caller),
+        SQL_COLUMN(AuditRow, kind),         SQL_COLUMN(AuditRow, phase),
+        SQL_COLUMN(AuditRow, object),       SQL_COLUMN(AuditRow, detail),
+        SQL_COLUMN(AuditRow, error),        SQL_COLUMN(AuditRow, sandbox_id),
+        SQL_COLUMN(AuditRow, sandbox_name), SQL_COLUMN(AuditRow, agent),
+        SQL_COLUMN(AuditRow, owner_uid),    SQL_COLUMN(AuditRow, begin_seq),
 };
+G_STATIC_ASSERT(G_N_ELEMENTS(columns) == AUDIT_HASH_COLUMN);
 
-static const SqlTable table = SQL_TABLE(AuditRow, "audit", columns, NULL);
+const SqlTable audit_table = SQL_TABLE(AuditRow, "audit", columns, NULL);
 
-enum { HASH_COLUMN = G_N_ELEMENTS(columns) };
-
-static const char read_audit[] = "read table audit";
-static const char write_audit[] = "write to table audit";
+const char audit_read_failed[] = "read table audit";
+const char audit_write_failed[] = "write to table audit";
 
 /* -- the chain ------------------------------------------------------------------------------ */
 
-typedef struct Head {
-        int64_t seq;
-        char hash[SHA256_HEX_SIZE];
-} Head;
-
-#define ZEROS_16 "0000000000000000"
-static const Head before_first = {.seq = 0, .hash = ZEROS_16 ZEROS_16 ZEROS_16 ZEROS_16};
-
-static void add_field(GChecksum *sum, const void *bytes, size_t size)
+static void add_text(GChecksum *sum, const char *text)
 {
+        size_t size = strlen(text ? text : "");
         char length[32];
         int n = g_snprintf(length, sizeof length, "%zu:", size);
 
         g_checksum_update(sum, (const guchar *) length, n);
-        g_checksum_update(sum, bytes, (gssize) size);
+        g_checksum_update(sum, (const guchar *) (text ? text : ""), (gssize) size);
 }
 
-/* Over the columns of a result row as text: every byte of them counts, what follows a NUL too. An
- * SQLite result code. */
-static int hash_columns(sqlite3_stmt *statement, const char *previous,
-                        char ret_hash[static SHA256_HEX_SIZE])
+/* As the database has it, which knows no larger one. */
+static void add_number(GChecksum *sum, uint64_t number)
+{
+        char text[32];
+
+        (void) g_snprintf(text, sizeof text, "%" PRIu64, MIN(number, (uint64_t) INT64_MAX));
+        add_text(sum, text);
+}
+
+static bool is_set(const char *text)
+{
+        return text && *text;
+}
+
+/* Rows of before 0.4 say nothing of what they are about. */
+static bool has_subject(const AuditRow *row)
+{
+        return is_set(row->sandbox_id) || is_set(row->sandbox_name) || is_set(row->agent) ||
+               row->owner_uid != UID_NONE || row->begin_seq > 0;
+}
+
+void audit_hash(const AuditRow *row, const char *previous, char ret_hash[static SHA256_HEX_SIZE])
 {
         g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
 
-        add_field(sum, previous, strlen(previous));
-        for (int i = 0; i < HASH_COLUMN; i++) {
-                const void *text = sqlite3_column_text(statement, i);
-                if (!text)
-                        return SQLITE_NOMEM;
-                add_field(sum, text, (size_t) sqlite3_column_bytes(statement, i));
+        add_text(sum, previous);
+        add_number(sum, row->seq);
+        add_number(sum, row->time_usec);
+        add_number(sum, row->caller_uid);
+        add_text(sum, row->caller);
+        add_text(sum, row->kind);
+        add_text(sum, row->phase);
+        add_text(sum, row->object);
+        add_text(sum, row->detail);
+        add_text(sum, row->error);
+        if (has_subject(row)) {
+                add_text(sum, row->sandbox_id);
+                add_text(sum, row->sandbox_name);
+                add_text(sum, row->agent);
+                add_number(sum, row->owner_uid);
+                add_number(sum, row->begin_seq);
         }
         (void) g_strlcpy(ret_hash, g_checksum_get_string(sum), SHA256_HEX_SIZE);
-        return SQLITE_OK;
 }
 
-static int load_head(Store *s, Head *ret, Fault *f)
+int store_load_audit_head(Store *s, AuditHead *ret, Fault *f)
 {
         sqlite3_stmt *statement;
         int r = sql_prepare(s, "SELECT audit_seq, audit_hash FROM meta", &statement, f);
@@ -69,8 +90,9 @@ static int load_head(Store *s, Head *ret, Fault *f)
         int rc = sqlite3_step(statement);
         const char *hash =
                 rc == SQLITE_ROW ? (const char *) sqlite3_column_text(statement, 1) : NULL;
-        if (hash && sqlite3_column_bytes(statement, 1) == SHA256_HEX_SIZE - 1) {
-                ret->seq = sqlite3_column_int64(statement, 0);
+        int64_t seq = hash ? sqlite3_column_int64(statement, 0) : -1;
+        if (seq >= 0 && sqlite3_column_bytes(statement, 1) == SHA256_HEX_SIZE - 1) {
+                ret->seq = (uint64_t) seq;
                 (void) g_strlcpy(ret->hash, hash, sizeof ret->hash);
         } else {
                 r = rc == SQLITE_DONE || hash
@@ -85,46 +107,26 @@ static int load_head(Store *s, Head *ret, Fault *f)
         return r;
 }
 
-static int save_head(Store *s, const Head *head, Fault *f)
+static int save_head(Store *s, const AuditRow *row, Fault *f)
 {
         sqlite3_stmt *statement;
         int r = sql_prepare(s, "UPDATE meta SET audit_seq = ?, audit_hash = ?", &statement, f);
 
         if (r < 0)
                 return r;
-        int rc = sqlite3_bind_int64(statement, 1, head->seq);
+        int rc = sqlite3_bind_int64(statement, 1, (int64_t) row->seq);
         if (rc == SQLITE_OK)
-                rc = sqlite3_bind_text(statement, 2, head->hash, -1, SQLITE_STATIC);
+                rc = sqlite3_bind_text(statement, 2, row->hash, -1, SQLITE_STATIC);
         return rc == SQLITE_OK ? sql_run(s, statement, "write to table meta", f)
                                : sql_fail(s, rc, "write to table meta", f);
 }
 
 /* -- appending ------------------------------------------------------------------------------ */
 
-/* SQLite gives the bound values back as the columns that a later read of the row will have. */
-static int hash_row(Store *s, const AuditRow *row, const char *previous,
-                    char ret_hash[static SHA256_HEX_SIZE], Fault *f)
-{
-        g_autofree char *parameters = sql_column_list(&table, ":");
-        g_autofree char *sql = g_strconcat("SELECT ", parameters, NULL);
-        sqlite3_stmt *statement;
-
-        int r = sql_prepare(s, sql, &statement, f);
-        if (r < 0)
-                return r;
-        int rc = sql_bind_row(statement, 1, &table, row);
-        if (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW)
-                rc = hash_columns(statement, previous, ret_hash);
-        if (rc != SQLITE_OK)
-                r = sql_fail(s, rc, write_audit, f);
-        (void) sqlite3_reset(statement);
-        return r;
-}
-
 static int insert_row(Store *s, const AuditRow *row, Fault *f)
 {
-        g_autofree char *names = sql_column_list(&table, "");
-        g_autofree char *parameters = sql_column_list(&table, ":");
+        g_autofree char *names = sql_column_list(&audit_table, "");
+        g_autofree char *parameters = sql_column_list(&audit_table, ":");
         g_autofree char *sql = g_strdup_printf("INSERT INTO audit (%s, hash) VALUES (%s, :hash)",
                                                names, parameters);
         sqlite3_stmt *statement;
@@ -132,33 +134,45 @@ static int insert_row(Store *s, const AuditRow *row, Fault *f)
         int r = sql_prepare(s, sql, &statement, f);
         if (r < 0)
                 return r;
-        int rc = sql_bind_row(statement, 1, &table, row);
+        int rc = sql_bind_row(statement, 1, &audit_table, row);
         if (rc == SQLITE_OK)
-                rc = sqlite3_bind_text(statement, HASH_COLUMN + 1, row->hash, -1, SQLITE_STATIC);
-        return rc == SQLITE_OK ? sql_run(s, statement, write_audit, f)
-                               : sql_fail(s, rc, write_audit, f);
+                rc = sqlite3_bind_text(statement, AUDIT_HASH_COLUMN + 1, row->hash, -1,
+                                       SQLITE_STATIC);
+        return rc == SQLITE_OK ? sql_run(s, statement, audit_write_failed, f)
+                               : sql_fail(s, rc, audit_write_failed, f);
+}
+
+static int change_open(Store *s, const char *sql, uint64_t seq, Fault *f)
+{
+        static const char what[] = "write to table audit_open";
+        sqlite3_stmt *statement;
+        int r = sql_prepare(s, sql, &statement, f);
+
+        if (r < 0)
+                return r;
+        int rc = sqlite3_bind_int64(statement, 1, (int64_t) seq);
+        return rc == SQLITE_OK ? sql_run(s, statement, what, f) : sql_fail(s, rc, what, f);
 }
 
 /* A row that somebody added behind the head does not keep us from writing; verifying finds it. */
 static int append_after_head(Store *s, AuditRow *row, Fault *f)
 {
-        Head head = before_first;
+        AuditHead head;
         int64_t last = 0;
 
-        int r = load_head(s, &head, f);
+        int r = store_load_audit_head(s, &head, f);
         if (r == 0)
                 r = sql_get_int64(s, "SELECT max(seq) FROM audit", &last, f);
         if (r < 0)
                 return r;
-        row->seq = (uint64_t) MAX(head.seq, last) + 1;
-        r = hash_row(s, row, head.hash, row->hash, f);
-        if (r == 0)
-                r = insert_row(s, row, f);
-        if (r < 0)
-                return r;
-        head.seq = (int64_t) row->seq;
-        (void) g_strlcpy(head.hash, row->hash, sizeof head.hash);
-        return save_head(s, &head, f);
+        row->seq = MAX(head.seq, (uint64_t) MAX(last, 0)) + 1;
+        audit_hash(row, head.hash, row->hash);
+        r = insert_row(s, row, f);
+        if (r == 0 && g_strcmp0(row->phase, "begin") == 0)
+                r = change_open(s, "INSERT INTO audit_open (seq) VALUES (?)", row->seq, f);
+        if (r == 0 && row->begin_seq > 0)
+                r = change_open(s, "DELETE FROM audit_open WHERE seq = ?", row->begin_seq, f);
+        return r < 0 ? r : save_head(s, row, f);
 }
 
 int store_append_audit(Store *s, AuditRow *row, Fault *f)
@@ -177,202 +191,26 @@ int store_append_audit(Store *s, AuditRow *row, Fault *f)
                 return r;
         row->seq = appended.seq;
         (void) g_strlcpy(row->hash, appended.hash, sizeof row->hash);
+        if (s->told && s->in_transaction)
+                audit_batch_add(s->untold, row);
+        else if (s->told)
+                s->told(row, s->told_userdata);
         return 0;
 }
 
-/* -- querying ------------------------------------------------------------------------------- */
-
-/* The index of the condition that the fewest rows meet. */
-static const char *choose_index(const AuditFilter *filter)
+void store_watch_audit(Store *s, AuditTold told, void *userdata)
 {
-        if (filter->object)
-                return " INDEXED BY audit_by_object";
-        if (filter->since_usec > 0)
-                return " INDEXED BY audit_by_time";
-        if (filter->kind)
-                return " INDEXED BY audit_by_kind";
-        if (filter->has_caller_uid)
-                return " INDEXED BY audit_by_caller";
-        return filter->until_usec > 0 ? " INDEXED BY audit_by_time" : "";
+        s->told = told;
+        s->told_userdata = userdata;
+        if (!s->untold)
+                s->untold = audit_batch_new();
 }
 
-char *audit_query_sql(const AuditFilter *filter)
+void sql_tell_audit(Store *s, bool is_committed)
 {
-        g_autofree char *names = sql_column_list(&table, "");
-        GString *sql = g_string_new(NULL);
-
-        g_string_append_printf(sql, "SELECT %s, hash FROM audit%s WHERE true", names,
-                               choose_index(filter));
-        if (filter->object)
-                g_string_append(sql, " AND object_id = :object_id AND (object = :object"
-                                     " OR substr(object, -length(:object) - 1) = '/' || :object)");
-        if (filter->since_usec > 0)
-                g_string_append(sql, " AND time_usec >= :since");
-        if (filter->kind)
-                g_string_append(sql, " AND kind = :kind");
-        if (filter->has_caller_uid)
-                g_string_append(sql, " AND caller_uid = :caller_uid");
-        if (filter->until_usec > 0)
-                g_string_append(sql, " AND time_usec <= :until");
-        if (filter->limit > 0) {
-                g_string_prepend(sql, "SELECT * FROM (");
-                g_string_append(sql, " ORDER BY seq DESC LIMIT :limit)");
-        }
-        g_string_append(sql, " ORDER BY seq");
-        return g_string_free(sql, FALSE);
-}
-
-/* A parameter that the query does not have is passed over. */
-static int bind_text(sqlite3_stmt *statement, const char *parameter, const char *text)
-{
-        int i = sqlite3_bind_parameter_index(statement, parameter);
-
-        return i > 0 ? sqlite3_bind_text(statement, i, text, -1, SQLITE_STATIC) : SQLITE_OK;
-}
-
-static int bind_number(sqlite3_stmt *statement, const char *parameter, uint64_t number)
-{
-        int i = sqlite3_bind_parameter_index(statement, parameter);
-
-        return i > 0 ? sqlite3_bind_int64(statement, i, (int64_t) MIN(number, (uint64_t) INT64_MAX))
-                     : SQLITE_OK;
-}
-
-static int bind_filter(sqlite3_stmt *statement, const AuditFilter *filter)
-{
-        const char *slash = filter->object ? strrchr(filter->object, '/') : NULL;
-
-        int rc = bind_text(statement, ":object_id", slash ? slash + 1 : filter->object);
-        if (rc == SQLITE_OK)
-                rc = bind_text(statement, ":object", filter->object);
-        if (rc == SQLITE_OK)
-                rc = bind_text(statement, ":kind", filter->kind);
-        if (rc == SQLITE_OK)
-                rc = bind_number(statement, ":caller_uid", filter->caller_uid);
-        if (rc == SQLITE_OK)
-                rc = bind_number(statement, ":since", filter->since_usec);
-        if (rc == SQLITE_OK)
-                rc = bind_number(statement, ":until", filter->until_usec);
-        if (rc == SQLITE_OK)
-                rc = bind_number(statement, ":limit", filter->limit);
-        return rc;
-}
-
-static int read_audit_row(sqlite3_stmt *statement, AuditRow *row)
-{
-        int rc = sql_read_row(statement, 0, &table, row);
-        const char *hash = (const char *) sqlite3_column_text(statement, HASH_COLUMN);
-
-        if (rc != SQLITE_OK || !hash)
-                return rc != SQLITE_OK ? rc : SQLITE_NOMEM;
-        (void) g_strlcpy(row->hash, hash, sizeof row->hash);
-        return SQLITE_OK;
-}
-
-int store_query_audit(Store *s, const AuditFilter *filter,
-                      int (*each)(const AuditRow *row, void *userdata), void *userdata, Fault *f)
-{
-        g_autofree char *sql = audit_query_sql(filter);
-        sqlite3_stmt *statement;
-
-        int r = sql_prepare(s, sql, &statement, f);
-        if (r < 0)
-                return r;
-        int rc = bind_filter(statement, filter);
-        while (r >= 0 && rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
-                AuditRow row = {0};
-                rc = read_audit_row(statement, &row);
-                if (rc == SQLITE_OK)
-                        r = each(&row, userdata);
-        }
-        if (r >= 0)
-                r = rc == SQLITE_DONE ? 0 : sql_fail(s, rc, read_audit, f);
-        (void) sqlite3_reset(statement);
-        return r;
-}
-
-/* -- verifying ------------------------------------------------------------------------------ */
-
-/* Whether a row follows `last`, which it then becomes; `ret_wrong` says how it does not. An SQLite
- * result code. */
-static int check_row(sqlite3_stmt *statement, Head *last, char **ret_wrong)
-{
-        int64_t seq = sqlite3_column_int64(statement, 0), expected = last->seq + 1;
-        Head head = {.seq = seq};
-
-        if (seq < expected)
-                *ret_wrong = g_strdup_printf("row %" PRId64 " was added: the first row is 1", seq);
-        else if (seq > expected)
-                *ret_wrong = g_strdup_printf("row %" PRId64 " is missing: row %" PRId64
-                                             " follows row %" PRId64,
-                                             expected, seq, last->seq);
-        if (*ret_wrong)
-                return SQLITE_OK;
-
-        int rc = hash_columns(statement, last->hash, head.hash);
-        const char *hash = (const char *) sqlite3_column_text(statement, HASH_COLUMN);
-        if (rc != SQLITE_OK || !hash)
-                return rc != SQLITE_OK ? rc : SQLITE_NOMEM;
-        if (strcmp(hash, head.hash) == 0 &&
-            sqlite3_column_bytes(statement, HASH_COLUMN) == SHA256_HEX_SIZE - 1)
-                *last = head;
-        else
-                *ret_wrong =
-                        g_strdup_printf("row %" PRId64 " was changed: its hash is not that of its "
-                                        "fields after row %" PRId64,
-                                        seq, last->seq);
-        return SQLITE_OK;
-}
-
-static char *check_head(const Head *head, const Head *last)
-{
-        if (head->seq > last->seq)
-                return g_strdup_printf("row %" PRId64 " is missing: rows up to %" PRId64
-                                       " were written, the last is %" PRId64,
-                                       last->seq + 1, head->seq, last->seq);
-        if (head->seq < last->seq)
-                return g_strdup_printf("row %" PRId64
-                                       " was added: the last that was written is %" PRId64,
-                                       head->seq + 1, head->seq);
-        return strcmp(head->hash, last->hash) == 0
-                       ? NULL
-                       : g_strdup_printf("row %" PRId64
-                                         " was changed: its hash is not that of the head "
-                                         "in table meta",
-                                         last->seq);
-}
-
-static int check_rows(Store *s, Head *last, char **ret_wrong, Fault *f)
-{
-        g_autofree char *sql = audit_query_sql(&(AuditFilter){0});
-        sqlite3_stmt *statement;
-        int rc = SQLITE_OK;
-
-        int r = sql_prepare(s, sql, &statement, f);
-        if (r < 0)
-                return r;
-        while (rc == SQLITE_OK && !*ret_wrong && (rc = sqlite3_step(statement)) == SQLITE_ROW)
-                rc = check_row(statement, last, ret_wrong);
-        if (rc != SQLITE_DONE && rc != SQLITE_OK)
-                r = sql_fail(s, rc, read_audit, f);
-        (void) sqlite3_reset(statement);
-        return r;
-}
-
-int store_verify_audit(Store *s, bool *ret_intact, uint64_t *ret_rows, char **ret_detail, Fault *f)
-{
-        g_autofree char *wrong = NULL;
-        Head head = before_first, last = before_first;
-
-        int r = load_head(s, &head, f);
-        if (r == 0)
-                r = check_rows(s, &last, &wrong, f);
-        if (r < 0)
-                return r;
-        if (!wrong)
-                wrong = check_head(&head, &last);
-        *ret_intact = !wrong;
-        *ret_rows = (uint64_t) last.seq;
-        *ret_detail = wrong ? TAKE_PTR(wrong) : g_strdup(last.hash);
-        return 0;
+        if (!s->untold || s->untold->rows->len == 0)
+                return;
+        for (guint i = 0; is_committed && i < s->untold->rows->len; i++)
+                s->told(&g_array_index(s->untold->rows, AuditRow, i), s->told_userdata);
+        audit_batch_clear(s->untold);
 }

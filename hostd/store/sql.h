@@ -18,6 +18,9 @@ struct Store {
         GHashTable *statements; /* SQL text → sqlite3_stmt, prepared once */
         bool in_transaction;    /* between store_begin() and store_commit() or store_rollback() */
         bool in_step;           /* between sql_enter() and sql_leave() or sql_abandon() */
+        AuditTold told;         /* audit.c: or NULL */
+        void *told_userdata;
+        AuditBatch *untold; /* rows of the open transaction */
 };
 
 /* -- columns and rows ----------------------------------------------------------------------- */
@@ -135,6 +138,21 @@ void sql_abandon(Store *s);
 int migrate_check(Store *s, int *ret_version, Fault *f);
 int migrate(Store *s, int version, Fault *f);
 
-/* audit.c: the query for a filter; each distinct one uses the index of its most telling condition.
- */
-char *audit_query_sql(const AuditFilter *filter);
+/* audit-query.c: the query for a filter by the index of a condition of its, NULL where it has no such
+ * one. */
+typedef enum AuditIndex {
+        AUDIT_BY_OBJECT,
+        AUDIT_BY_SANDBOX,
+        AUDIT_BY_KIND,
+        AUDIT_BY_AGENT,
+        AUDIT_BY_CALLER,
+        AUDIT_BY_READER,
+        AUDIT_BY_TIME,
+        AUDIT_BY_SEQ,
+} AuditIndex;
+char *audit_query_sql(const AuditFilter *filter, AuditIndex index);
+/* The one that the fewest rows meet, as far as a short look tells. */
+int audit_choose_index(Store *s, const AuditFilter *filter, AuditIndex *ret, Fault *f);
+
+/* audit.c: the rows of a transaction that is over are told, or forgotten. */
+void sql_tell_audit(Store *s, bool is_committed);

@@ -227,6 +227,7 @@ Store *store_free(Store *s)
         if (!s)
                 return NULL;
         g_hash_table_unref(s->statements);
+        (void) audit_batch_free(s->untold);
         g_warn_if_fail(sqlite3_close(s->db) == SQLITE_OK);
         g_free(s->path);
         g_free(s);
@@ -248,11 +249,13 @@ int store_commit(Store *s, Fault *f)
         if (r < 0)
                 store_rollback(s);
         s->in_transaction = false;
+        sql_tell_audit(s, r == 0);
         return r;
 }
 
 void store_rollback(Store *s)
 {
         s->in_transaction = false;
+        sql_tell_audit(s, false);
         sql_abandon(s);
 }

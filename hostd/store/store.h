@@ -249,43 +249,136 @@ int store_load_playbooks(Store *s, GPtrArray **ret_rows, Fault *f);
 /* -- audit ---------------------------------------------------------------------------------- */
 
 /* One line of the trail. A call that changes something writes "begin" before its effect and "done"
- * or "failed" after it; one that is turned down writes "refused". */
+ * or "failed" after it; one that is turned down writes "refused". What is told once is "done". */
 typedef struct AuditRow {
         uint64_t seq; /* 1, 2, … without a gap */
         uint64_t time_usec;
         unsigned caller_uid;
-        const char *caller; /* "fluidctl[1234]", escaped for print */
-        const char *kind;   /* "sandbox.create" */
-        const char *phase;  /* "begin", "done", "failed", "refused" */
-        const char *object; /* a bus path, or "" */
-        const char *detail; /* a JSON object: arguments without content */
-        const char *error;  /* fault_to_string(), or "" */
+        const char *caller;       /* "fluidctl[1234]", escaped for print */
+        const char *kind;         /* "sandbox.create" */
+        const char *phase;        /* "begin", "done", "failed", "refused" */
+        const char *object;       /* a bus path, or "" */
+        const char *detail;       /* a JSON object: arguments without content */
+        const char *error;        /* fault_to_string(), or "" */
+        const char *sandbox_id;   /* of what it is about, or "" */
+        const char *sandbox_name; /* of then */
+        const char *agent;
+        unsigned owner_uid; /* of that sandbox, approval or template, who may read the row; or
+                               UID_NONE */
+        uint64_t begin_seq; /* of the row that this one ends, or 0 */
         char hash[SHA256_HEX_SIZE];
+        bool is_damaged; /* as it reads nothing was ever appended: somebody has changed it */
 } AuditRow;
 
-/* Appends: sets seq and hash. Within an open transaction it joins it. The hash is SHA-256 over the
- * previous row's hash (64 zeros before the first) and this row's fields in the order above, each as
- * text with its length in bytes before it ("LENGTH:TEXT", numbers in decimal), so that no two rows
- * read alike. The table itself refuses updates and deletions. */
+/* The hash is SHA-256 over the previous row's hash (64 zeros before the first) and this row's
+ * fields in the order above up to `error`, and from there to `begin_seq` unless these are all
+ * empty, UID_NONE and 0, as in rows of before 0.4: each as text with its length in bytes before it
+ * ("LENGTH:TEXT", numbers in decimal), so that no two rows read alike. Of any thread. */
+void audit_hash(const AuditRow *row, const char *previous, char ret_hash[static SHA256_HEX_SIZE]);
+
+/* Appends: sets seq and hash. Within an open transaction it joins it. The table itself refuses
+ * updates, and deletions of what is in no segment. */
 int store_append_audit(Store *s, AuditRow *row, Fault *f);
 
+/* `told` is called for every row once it is on disk: with its transaction, or not at all. It must
+ * not call the store. */
+typedef void (*AuditTold)(const AuditRow *row, void *userdata);
+void store_watch_audit(Store *s, AuditTold told, void *userdata);
+
+typedef enum AuditOrder {
+        AUDIT_NEWEST,       /* the newest `limit`, oldest of them first */
+        AUDIT_NEWEST_FIRST, /* the same, newest first */
+        AUDIT_OLDEST,       /* the oldest `limit`, oldest first */
+} AuditOrder;
+
 typedef struct AuditFilter {
-        const char *object, *kind; /* NULL: any; object matches the path's last parts, too */
-        bool has_caller_uid;
+        const char *object;  /* NULL: any; matches the path's last parts, too */
+        const char *sandbox; /* id or name: all that is about it */
+        const char *agent, *phase, *error;
+        const char *kind; /* "sandbox.create"; all of "sandbox" or "sandbox.*" */
+        bool has_caller_uid, has_reader_uid;
         unsigned caller_uid;
+        unsigned reader_uid;             /* only what this user has called, or owns */
         uint64_t since_usec, until_usec; /* 0: open */
-        uint64_t limit;                  /* the newest so many; 0: all */
+        uint64_t first_seq, last_seq;    /* 0: open */
+        uint64_t limit;                  /* 0: all */
+        AuditOrder order;
 } AuditFilter;
 
-/* Calls `each` for every row that matches, oldest first; a negative return ends it with that, and
- * `f` is left alone. The row's strings are valid during the call only. `each` must not query. */
-int store_query_audit(Store *s, const AuditFilter *filter,
-                      int (*each)(const AuditRow *row, void *userdata), void *userdata, Fault *f);
+/* Whether a row that was read elsewhere would be found. Of any thread. */
+bool audit_filter_matches(const AuditFilter *filter, const AuditRow *row);
 
-/* Computes the chain anew; about 100,000 rows a second. FAULT_IO where the database cannot be read;
- * else 0, `ret_intact`, the number of rows before the first wrong one, and a detail, which the
- * caller frees: the head's hash, or the first wrong row and how it is wrong. The head that the
- * database knows of (table meta) is compared too, so that rows cut off the end are found. A trail
- * and head written anew altogether are found only against a head that was kept elsewhere, as in the
- * journal. */
+typedef int (*AuditEach)(const AuditRow *row, void *userdata);
+
+/* Calls `each` for every row that matches and is in no segment; a negative return ends it with
+ * that, and `f` is left alone. The row's strings are valid during the call only. `each` must not
+ * query. */
+int store_query_audit(Store *s, const AuditFilter *filter, AuditEach each, void *userdata,
+                      Fault *f);
+
+/* Narrows first_seq and last_seq to rows that are in no segment and of about the filter's time, so
+ * that a long trail can be gone through piece by piece. first_seq > last_seq: there are none. */
+int store_bound_audit(Store *s, AuditFilter *filter, Fault *f);
+
+/* The newest row that has begun that and has no end yet; `each` is not called where there is none.
+ */
+int store_find_open_audit(Store *s, const char *kind, const char *object, AuditEach each,
+                          void *userdata, Fault *f);
+/* All of them, oldest first. */
+int store_query_open_audit(Store *s, AuditEach each, void *userdata, Fault *f);
+
+/* Rows that own their strings, for another thread. */
+typedef struct AuditBatch {
+        GArray *rows; /* of AuditRow */
+        GStringChunk *strings;
+} AuditBatch;
+
+AuditBatch *audit_batch_new(void);
+AuditBatch *audit_batch_free(AuditBatch *batch);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(AuditBatch, audit_batch_free)
+void audit_batch_clear(AuditBatch *batch);
+void audit_batch_add(AuditBatch *batch, const AuditRow *row);
+/* The same as an AuditEach. */
+int audit_batch_each(const AuditRow *row, void *batch);
+
+/* A place in the chain, and what is wrong in it there. */
+typedef struct AuditHead {
+        uint64_t seq; /* 0: before the first */
+        char hash[SHA256_HEX_SIZE];
+} AuditHead;
+#define AUDIT_HASH_OF_NONE "0000000000000000000000000000000000000000000000000000000000000000"
+
+/* Whether `row` follows `last`, which it then becomes; else the words that name the row and say how
+ * not, which the caller frees. Of any thread. */
+char *audit_check_row(AuditHead *last, const AuditRow *row);
+/* The same for the head that the database knows of, after the last row. */
+char *audit_check_head(const AuditHead *last, const AuditHead *head);
+
+/* The head of the trail (table meta): the last row that was written. */
+int store_load_audit_head(Store *s, AuditHead *ret, Fault *f);
+
+/* Computes the chain anew from the last segment on; about 100,000 rows a second. FAULT_IO where the
+ * database cannot be read; else 0, `ret_intact`, the number of rows before the first wrong one, and
+ * a detail, which the caller frees: the head's hash, or the first wrong row and how it is wrong.
+ * The head that the database knows of (table meta) is compared too, so that rows cut off the end
+ * are found. A trail and head written anew altogether are found only against a head that was kept
+ * elsewhere, as in the journal. */
 int store_verify_audit(Store *s, bool *ret_intact, uint64_t *ret_rows, char **ret_detail, Fault *f);
+
+/* A file that older rows have gone to. */
+typedef struct AuditSegment {
+        uint64_t first_seq, last_seq;
+        uint64_t first_usec, last_usec;      /* the least and the largest time of its rows */
+        char previous_hash[SHA256_HEX_SIZE]; /* of the row before its first */
+        char last_hash[SHA256_HEX_SIZE];
+} AuditSegment;
+
+/* Of AuditSegment, oldest first. */
+int store_load_audit_segments(Store *s, GArray **ret, Fault *f);
+/* From then on its rows are read from the file. FAULT_INTERNAL where it does not follow the last
+ * one, or the rows are not in the table. */
+int store_put_audit_segment(Store *s, const AuditSegment *segment, Fault *f);
+/* Deletes up to `limit` rows that are in segments; how many it were. */
+int store_trim_audit(Store *s, unsigned limit, unsigned *ret_deleted, Fault *f);
+/* How many rows the trail has that are in no segment, and the time of the oldest; 0 and 0. */
+int store_measure_audit(Store *s, uint64_t *ret_rows, uint64_t *ret_oldest_usec, Fault *f);

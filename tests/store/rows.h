@@ -203,6 +203,7 @@ static inline AuditRow audit_row(const char *kind, const char *object)
                 .object = object,
                 .detail = "{\"name\":\"web\"}",
                 .error = "",
+                .owner_uid = UID_NONE,
         };
 }
 

@@ -284,7 +284,7 @@ static void test_failing_migration(BadDiskKind kind, int result, const char *wha
                 failed = fail_open_once("upgrade", kind, result, n, &wrong);
                 n += bad_disk_stride(kind);
                 tries++;
-        } while (failed && n < 20000);
+        } while (failed && n < 60000);
         tap_ok(!failed && wrong == 0 && tries > 1,
                "%s: each of %u failures of an upgrade leaves a whole version", what, tries - 1);
 }
@@ -298,7 +298,7 @@ static void test_failing_creation(BadDiskKind kind, int result, const char *what
         do {
                 (void) unlink(path);
                 failed = fail_open_once("creation", kind, result, ++n, &wrong);
-        } while (failed && n < 20000);
+        } while (failed && n < 60000);
         tap_ok(!failed && wrong == 0 && n > 1,
                "%s: creation is taken up again after each of %u failures", what, n - 1);
 }
