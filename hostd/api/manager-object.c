@@ -308,31 +308,84 @@ static int list_networks(Call *call, void *object, Fault *f)
         return call_send(call, reply, r, f);
 }
 
+static void on_audit(int fd, int r, const Fault *f, void *userdata)
+{
+        Call *call = userdata;
+        Fault fault = {0};
+
+        if (r >= 0 && !call_is_orphan(call))
+                r = call_reply_file(call, fd, &fault);
+        call_end(call, r, fault_is_set(&fault) ? &fault : f);
+}
+
 static int audit(Call *call, void *object, Fault *f)
 {
         AuditQuery query = {.caller_uid = UINT32_MAX};
         const Option options[] = {
-                {"object", "s", &query.object},         {"kind", "s", &query.kind},
-                {"caller_uid", "u", &query.caller_uid}, {"since_usec", "t", &query.since_usec},
-                {"until_usec", "t", &query.until_usec}, {"limit", "t", &query.limit},
+                {"object", "s", &query.object},
+                {"sandbox", "s", &query.sandbox},
+                {"agent", "s", &query.agent},
+                {"kind", "s", &query.kind},
+                {"phase", "s", &query.phase},
+                {"error", "s", &query.error},
+                {"caller_uid", "u", &query.caller_uid},
+                {"since_usec", "t", &query.since_usec},
+                {"until_usec", "t", &query.until_usec},
+                {"before_seq", "t", &query.before_seq},
+                {"limit", "t", &query.limit},
+                {"newest_first", "b", &query.is_newest_first},
         };
-        autofd fd = -1;
         int r = options_read(call->message, options, G_N_ELEMENTS(options), f);
 
         query.has_caller_uid = query.caller_uid != UINT32_MAX;
         if (r >= 0)
-                r = audit_export(object, &call->caller, &query, &fd, f);
-        return r < 0 ? r : call_reply_file(call, fd, f);
+                r = audit_export(object, &call->caller, &query, on_audit, call, f);
+        return r < 0 ? r : CALL_PENDING;
+}
+
+static void on_verified(bool is_intact, uint64_t rows, const char *detail, int r, const Fault *f,
+                        void *userdata)
+{
+        Call *call = userdata;
+        Fault fault = {0};
+
+        if (r >= 0 && !call_is_orphan(call))
+                r = call_reply(call, &fault, "bts", is_intact, rows, detail);
+        call_end(call, r, fault_is_set(&fault) ? &fault : f);
 }
 
 static int verify_audit(Call *call, void *object, Fault *f)
 {
-        g_autofree char *detail = NULL;
-        uint64_t rows;
-        bool intact;
-        int r = audit_verify(object, &intact, &rows, &detail, f);
+        int r = audit_verify(object, &call->caller, NULL, 0, on_verified, call, f);
 
-        return r < 0 ? r : call_reply(call, f, "bts", intact, rows, detail);
+        return r < 0 ? r : CALL_PENDING;
+}
+
+static int read_heads(sd_bus_message *m, GArray *ret)
+{
+        uint64_t seq;
+        const char *hash;
+        int r = sd_bus_message_enter_container(m, 'a', "(ts)");
+
+        while (r >= 0 && (r = sd_bus_message_read(m, "(ts)", &seq, &hash)) > 0) {
+                AuditHead head = {.seq = seq};
+                /* What is too long is none, and said to be so. */
+                if (g_strlcpy(head.hash, hash, sizeof head.hash) >= sizeof head.hash)
+                        *head.hash = '\0';
+                (void) g_array_append_val(ret, head);
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int verify_audit_heads(Call *call, void *object, Fault *f)
+{
+        g_autoptr(GArray) heads = g_array_new(FALSE, FALSE, sizeof(AuditHead));
+        int r = call_read_fault(read_heads(call->message, heads), f);
+
+        if (r >= 0)
+                r = audit_verify(object, &call->caller, (const AuditHead *) (void *) heads->data,
+                                 heads->len, on_verified, call, f);
+        return r < 0 ? r : CALL_PENDING;
 }
 
 /* -- the interface ---------------------------------------------------------------------------- */
@@ -348,6 +401,7 @@ static const Method methods[] = {
         {"RequestApproval", approval_object_request, ACTION_USE, "approval.request"},
         {"Audit", audit, ACTION_OBSERVE, NULL},
         {"VerifyAudit", verify_audit, ACTION_OBSERVE, NULL},
+        {"VerifyAuditHeads", verify_audit_heads, ACTION_OBSERVE, NULL},
 };
 
 static const sd_bus_vtable vtable[] = {
@@ -375,6 +429,9 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Audit", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("h", rows),
                                 call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("VerifyAudit", SD_BUS_NO_ARGS,
+                                SD_BUS_RESULT("b", intact, "t", rows, "s", detail), call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("VerifyAuditHeads", SD_BUS_ARGS("a(ts)", heads),
                                 SD_BUS_RESULT("b", intact, "t", rows, "s", detail), call_enter,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, PROPERTY_CONSTANT),

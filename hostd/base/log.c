@@ -42,24 +42,26 @@ static void send_to_journal(int priority, const char *const *fields, const char 
         (void) sd_journal_sendv(iov, (int) n);
 }
 
-void log_fields(int priority, const char *const *fields, const char *format, ...)
+static bool goes_to_journal(void)
 {
         static gsize once;
         static bool to_journal;
-        va_list ap;
 
-        if (priority > max_priority)
-                return;
         if (g_once_init_enter(&once)) {
                 to_journal = stderr_is_journal();
                 g_once_init_leave(&once, 1);
         }
-        va_start(ap, format);
+        return to_journal;
+}
+
+__attribute__((format(printf, 3, 0))) static void write_out(int priority, const char *const *fields,
+                                                       const char *format, va_list ap)
+{
         g_autofree char *raw = g_strdup_vprintf(format, ap);
-        va_end(ap);
         char text[2048];
+
         (void) escape_print_into(text, sizeof text, raw, strlen(raw));
-        if (to_journal) {
+        if (goes_to_journal()) {
                 send_to_journal(priority, fields, text);
                 return;
         }
@@ -68,4 +70,26 @@ void log_fields(int priority, const char *const *fields, const char *format, ...
                 g_string_append_printf(line, " %s", *fields);
         (void) fprintf(stderr, "%s\n", line->str);
         (void) g_string_free(line, TRUE);
+}
+
+void log_fields(int priority, const char *const *fields, const char *format, ...)
+{
+        va_list ap;
+
+        if (priority > max_priority)
+                return;
+        va_start(ap, format);
+        write_out(priority, fields, format, ap);
+        va_end(ap);
+}
+
+void log_record(const char *const *fields, const char *format, ...)
+{
+        va_list ap;
+
+        if (LOG_INFO > max_priority && !goes_to_journal())
+                return;
+        va_start(ap, format);
+        write_out(LOG_INFO, fields, format, ap);
+        va_end(ap);
 }

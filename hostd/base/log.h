@@ -12,6 +12,11 @@
 void log_fields(int priority, const char *const *fields, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 
+/* For what has to be in the journal whatever its level is there (LOG_INFO): records of the audit
+ * trail. Elsewhere as log_fields(). */
+void log_record(const char *const *fields, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
+
 #define log_error(...)   log_fields(LOG_ERR, NULL, __VA_ARGS__)
 #define log_warning(...) log_fields(LOG_WARNING, NULL, __VA_ARGS__)
 #define log_info(...)    log_fields(LOG_INFO, NULL, __VA_ARGS__)

@@ -202,6 +202,7 @@ static int claim(Sandbox *s, Caller *caller, SandboxRow *asked, Sandbox **ret, F
         g_autoptr(SandboxRow) owned = asked;
         g_autoptr(SandboxRow) row = claimed_row(s, owned);
         g_autofree char *path = sandbox_bus_path(row->id.text);
+        AuditSubject subject = audit_subject_of_sandbox(row);
         Json *detail = describe(row, s->template);
         uint64_t begun = now_monotonic_usec();
         AuditEntry *entry = NULL;
@@ -209,7 +210,8 @@ static int claim(Sandbox *s, Caller *caller, SandboxRow *asked, Sandbox **ret, F
         bool has_begun = r >= 0 && (r = store_begin(m->store, f)) >= 0;
 
         if (has_begun)
-                r = audit_begin(m, caller, "sandbox.create", path, detail, &entry, f);
+                r = audit_begin_about(m, caller, "sandbox.create", path, &subject, detail, &entry,
+                                      f);
         else
                 json_object_put(detail);
         if (r >= 0)
@@ -262,14 +264,39 @@ static int check_host(const Manager *m, const SandboxRow *row, Fault *f)
         return r;
 }
 
+/* In the trail of what it is a branch of, too. */
+static int note_branch(const Snapshot *point, const Caller *caller, const SandboxRow *row, Fault *f)
+{
+        g_autofree char *path = sandbox_bus_path(point->sandbox->row->id.text);
+        Json *detail = json_object_new_object();
+
+        if (point->row->name)
+                (void) json_object_object_add(detail, "snapshot",
+                                              json_object_new_string(point->row->name));
+        (void) json_object_object_add(detail, "branch", json_object_new_string(row->id.text));
+        (void) json_object_object_add(detail, "name", json_object_new_string(row->name));
+        return audit_note(point->manager, caller, "sandbox.branch", path, detail, f);
+}
+
 static int begin_audited(Manager *m, Caller *caller, SandboxRow *row, Template *t, Snapshot *point,
                          bool boots, Sandbox **ret, Fault *f)
 {
         g_autofree char *path = sandbox_bus_path(row->id.text);
+        AuditSubject subject = audit_subject_of_sandbox(row);
         AuditEntry *entry = NULL;
-        int r = audit_begin(m, caller, "sandbox.create", path, describe(row, t), &entry, f);
+        int r = store_begin(m->store, f);
 
+        if (r == 0)
+                r = audit_begin_about(m, caller, "sandbox.create", path, &subject, describe(row, t),
+                                      &entry, f);
+        if (r == 0 && point && !sandbox_is_hidden(point->sandbox))
+                r = note_branch(point, caller, row, f);
+        if (r == 0)
+                r = store_commit(m->store, f);
         if (r < 0) {
+                store_rollback(m->store);
+                (void) audit_discard(entry);
+                caller->is_audited = false;
                 (void) sandbox_row_free(row);
                 return r;
         }

@@ -218,7 +218,8 @@ int approval_record(Approval *a, ApprovalRow **next, Caller *caller, const char 
                 (void) json_object_put(detail);
                 return r;
         }
-        r = audit_begin(a->manager, caller, kind, path, detail, &entry, f);
+        AuditSubject subject = audit_subject_of_approval(a->manager, *next);
+        r = audit_begin_about(a->manager, caller, kind, path, &subject, detail, &entry, f);
         if (r == 0)
                 r = put(a, *next, f);
         if (r == 0 && !ret_entry)

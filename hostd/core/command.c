@@ -64,13 +64,32 @@ static char *spool_path(const Command *c, CommandStream stream)
         return sandbox_file(c->manager, c->sandbox->row->id.text, file);
 }
 
+static Json *describe_end(const Command *c)
+{
+        const CommandRow *row = c->row;
+        Json *detail = json_object_new_object();
+
+        (void) json_object_object_add(detail, "state", json_object_new_string(row->state));
+        if (g_str_equal(row->state, "exited"))
+                (void) json_object_object_add(detail, "exit_status",
+                                              json_object_new_int(row->exit_status));
+        if (row->signal)
+                (void) json_object_object_add(detail, "signal", json_object_new_int(row->signal));
+        (void) json_object_object_add(detail, "stdout_bytes",
+                                      json_object_new_uint64(row->stdout_bytes));
+        (void) json_object_object_add(detail, "stderr_bytes",
+                                      json_object_new_uint64(row->stderr_bytes));
+        return detail;
+}
+
 /* With the end of its audit row: one wait for the disk. */
 static void save_end(Command *c, int result)
 {
         Store *store = c->manager->store;
         Fault f = {0};
-        int r = store_begin(store, &f);
 
+        audit_set_result(c->entry, describe_end(c));
+        int r = store_begin(store, &f);
         if (r == 0)
                 r = store_put_command(store, c->row, &f);
         if (r == 0)
@@ -335,12 +354,13 @@ static Command *command_new(Sandbox *s, CommandRow *row)
 static int record(Command *c, Caller *caller, const CommandSpec *spec, Fault *f)
 {
         Store *store = c->manager->store;
+        AuditSubject subject = audit_subject_of_sandbox(c->sandbox->row);
         g_autofree char *path = bus_path(c);
         int r = store_begin(store, f);
 
         if (r == 0)
-                r = audit_begin(c->manager, caller, "command.exec", path, describe(c, spec),
-                                &c->entry, f);
+                r = audit_begin_about(c->manager, caller, "command.exec", path, &subject,
+                                      describe(c, spec), &c->entry, f);
         if (r == 0)
                 r = store_put_command(store, c->row, f);
         if (r == 0)

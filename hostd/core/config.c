@@ -126,6 +126,12 @@ static const Key keys[] = {
           "/fluid/approval-notify: a program of yours. It gets --approval=ID --action=ACTION "
           "--urgency=URGENCY --summary=SUMMARY, escaped for print, and 30s; it runs as user "
           "fluid-notify in a unit of its own, fluid-notify@.service."),
+        K(audit_keep_usec, KEY_DURATION, "90d", "1h", "infinity",
+          "Rows of the audit trail that are older are sealed: they leave the database for files in "
+          "the directory audit of state_directory, which are as much part of the trail: queries, "
+          "exports and 'fluidctl audit verify' read them, and miss one that was removed."),
+        K(audit_rows_kept_max, KEY_COUNT, "1000000", "1000", "100000000",
+          "How many rows of the audit trail stay in the database; the oldest are sealed."),
         K(log_level, KEY_WORD, "info", "error|warning|info|debug", NULL,
           "What is less important is not logged."),
 #undef K

@@ -65,6 +65,8 @@ typedef struct Config {
         char *approver_group;
         char *approve_own_as_root;
         char *approval_notify;
+        uint64_t audit_keep_usec;
+        uint64_t audit_rows_kept_max;
         char *log_level;
 } Config;
 

@@ -55,6 +55,10 @@ void sandbox_forget(Sandbox *s, const Fault *why)
         Manager *m = s->manager;
         Id id = s->row->id;
 
+        g_autofree char *path = sandbox_bus_path(id.text);
+
+        audit_abandon(m, "snapshot.create", path);
+        audit_abandon(m, "snapshot.restore", path);
         network_forget(s);
         command_forget_all(s);
         /* The newest first: each stands on an older one. */

@@ -22,6 +22,7 @@
 #include "loop/worker.h"
 #include "store/store.h"
 
+typedef struct AuditKeeper AuditKeeper;
 typedef struct Isolation Isolation;
 
 struct Manager {
@@ -36,6 +37,7 @@ struct Manager {
         void *observer_userdata;
         uid_t qemu_uid;
         gid_t qemu_gid;
+        AuditKeeper *audit;
         Isolation *isolation;
         sd_event_source *approval_timer;
         GQueue notifications; /* ids of approvals that a person has not been told of */
@@ -68,6 +70,12 @@ Caller manager_own_caller(void);
 /* FAULT_LIMITS_EXCEEDED where that owner's sandboxes use too much disk, or memory with `more_bytes`
  * of it. */
 int manager_check_owner(const Manager *m, uint32_t uid, uint64_t more_bytes, Fault *f);
+
+/* -- the audit trail (core/audit-trail.c) ------------------------------------------------------ */
+
+int audit_keeper_new(Manager *m, Fault *f);
+/* When no worker runs any more. */
+void audit_keeper_free(Manager *m);
 
 /* -- templates ------------------------------------------------------------------------------ */
 

@@ -604,6 +604,8 @@ static int open_store(Manager *m, Fault *f)
         int r = store_open(path, &m->store, f);
 
         if (r == 0)
+                audit_watch_rows(m);
+        if (r == 0)
                 r = template_load_all(m, f);
         if (r == 0)
                 r = sandbox_load_all(m, f);
@@ -614,7 +616,11 @@ static int open_store(Manager *m, Fault *f)
         /* Before what may be asked of it. */
         if (r == 0)
                 r = playbook_load_all(m, f);
-        return r < 0 ? r : approval_load_all(m, f);
+        if (r == 0)
+                r = approval_load_all(m, f);
+        if (r == 0)
+                audit_end_interrupted(m);
+        return r;
 }
 
 int manager_new(sd_event *event, Config *config, Manager **ret, Fault *f)
@@ -634,6 +640,8 @@ int manager_new(sd_event *event, Config *config, Manager **ret, Fault *f)
         if (r == 0)
                 r = workers_new(event, (unsigned) config->worker_threads, &m->workers, f);
         if (r == 0)
+                r = audit_keeper_new(m, f);
+        if (r == 0)
                 r = open_store(m, f);
         if (r == 0)
                 r = isolation_new(m, f);
@@ -642,6 +650,7 @@ int manager_new(sd_event *event, Config *config, Manager **ret, Fault *f)
                                    &hypervisor_observer, m, &m->hypervisor, f);
         if (r < 0)
                 return r;
+        audit_seal_begin(m);
         *ret = g_steal_pointer(&m);
         return 0;
 }
@@ -698,6 +707,7 @@ Manager *manager_free(Manager *m)
                 s->agent = agent_free(s->agent);
         }
         m->workers = workers_free(m->workers);
+        audit_keeper_free(m);
         free_all(m, OBJECT_APPROVAL, free_approval);
         free_all(m, OBJECT_PLAYBOOK, free_playbook);
         free_all(m, OBJECT_COMMAND, free_command);

@@ -58,6 +58,25 @@ static void ended(int r, const Fault *f, void *userdata)
         sandbox_end_operation(s);
 }
 
+static void restore_ended(int r, const Fault *f, void *userdata)
+{
+        Sandbox *s = userdata;
+        g_autofree char *path = sandbox_bus_path(s->row->id.text);
+
+        if (r >= 0)
+                (void) audit_end(audit_resume(s->manager, "snapshot.restore", path), r, f);
+        ended(r, f, userdata);
+}
+
+/* Nothing of these is under way: what an earlier process began and never did has ended. */
+static void abandon_rows(const Sandbox *s)
+{
+        g_autofree char *path = sandbox_bus_path(s->row->id.text);
+
+        audit_abandon(s->manager, "snapshot.create", path);
+        audit_abandon(s->manager, "snapshot.restore", path);
+}
+
 static bool is_on(DomainState state)
 {
         return state == DOMAIN_RUNNING || state == DOMAIN_PAUSED || state == DOMAIN_LOADING;
@@ -101,9 +120,11 @@ static bool put_right(Sandbox *s, const Comparison *q)
         if (is_restore_unfinished(s, q)) {
                 log_info("a restore of sandbox '%s' is finished", s->row->name);
                 restore_finish(s, q->layer,
-                               is_on(q->state) || g_str_equal(s->row->state, "starting"), ended, s);
+                               is_on(q->state) || g_str_equal(s->row->state, "starting"),
+                               restore_ended, s);
                 return true;
         }
+        abandon_rows(s);
         if (q->layer != s->row->layer) {
                 log_error(
                         "sandbox '%s' writes to layer %u where layer %u was expected; it is left as "
@@ -137,9 +158,10 @@ static void comparison_done(void *request, int r, const Fault *f, void *userdata
                             f->message);
         else if (s->state == SANDBOX_DESTROYING)
                 log_debug("sandbox '%s' was destroyed meanwhile", s->row->name);
-        else if (q->state == DOMAIN_ABSENT)
+        else if (q->state == DOMAIN_ABSENT) {
+                abandon_rows(s);
                 sandbox_follow(s, q->state);
-        else if (put_right(s, q))
+        } else if (put_right(s, q))
                 return;
         sandbox_end_operation(s);
 }

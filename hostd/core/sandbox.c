@@ -162,6 +162,38 @@ void sandbox_notify(Sandbox *s)
         wait_notify(&s->waiters, is_reached, s);
 }
 
+/* With its row in the trail, unless nobody knows of the sandbox: one wait for the disk. */
+static int save_state(Sandbox *s, const char *before, Fault *f)
+{
+        Store *store = s->manager->store;
+        const SandboxRow *row = s->row;
+
+        if (g_str_equal(before, row->state) || s->state == SANDBOX_DESTROYING ||
+            sandbox_is_hidden(s))
+                return sandbox_save(s, f);
+        g_autofree char *path = sandbox_bus_path(row->id.text);
+        Caller own = manager_own_caller();
+        Json *detail = json_object_new_object();
+        (void) json_object_object_add(detail, "from", json_object_new_string(before));
+        (void) json_object_object_add(detail, "to", json_object_new_string(row->state));
+        if (*row->reason)
+                (void) json_object_object_add(detail, "reason",
+                                              json_object_new_string(row->reason));
+        int r = store_begin(store, f);
+        if (r < 0) {
+                (void) json_object_put(detail);
+                return r;
+        }
+        r = audit_note(s->manager, &own, "sandbox.state", path, detail, f);
+        if (r == 0)
+                r = sandbox_save(s, f);
+        if (r == 0)
+                r = store_commit(store, f);
+        if (r < 0)
+                store_rollback(store);
+        return r;
+}
+
 void sandbox_set_state(Sandbox *s, SandboxState state, const char *format, ...)
 {
         Fault f = {0};
@@ -176,6 +208,7 @@ void sandbox_set_state(Sandbox *s, SandboxState state, const char *format, ...)
         if (s->state == SANDBOX_DESTROYING)
                 return;
         s->state = state;
+        g_autofree char *before = g_strdup(s->row->state);
         /* The row keeps the last state that was known. */
         if (state != SANDBOX_UNKNOWN) {
                 g_free(s->row->state);
@@ -184,7 +217,7 @@ void sandbox_set_state(Sandbox *s, SandboxState state, const char *format, ...)
         g_free(s->row->reason);
         s->row->reason = TAKE_PTR(reason);
         /* What libvirt says is asked again at the next start anyway. */
-        if (state != SANDBOX_UNKNOWN && sandbox_save(s, &f) < 0)
+        if (state != SANDBOX_UNKNOWN && save_state(s, before, &f) < 0)
                 log_error("cannot save the state of sandbox '%s': %s", s->row->name, f.message);
         g_autofree char *field = g_strdup_printf("SANDBOX=%s", s->row->id.text);
         const char *fields[] = {field, NULL};

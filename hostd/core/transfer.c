@@ -42,7 +42,10 @@ static void transfer_free(Transfer *t)
 static void end(Transfer *t, int r, const Fault *f)
 {
         Manager *m = t->manager;
+        Json *detail = json_object_new_object();
 
+        (void) json_object_object_add(detail, "bytes", json_object_new_uint64(t->moved));
+        audit_set_result(t->entry, detail);
         (void) audit_end(t->entry, r, f);
         if (t->read_done)
                 t->read_done(t->content->data, t->content->len, r, f, t->userdata);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 
 /* -- rows for another thread ------------------------------------------------------------------ */
@@ -110,24 +111,34 @@ static int check_row(const AuditRow *row, void *userdata)
         return check->wrong ? -EBADMSG : 0;
 }
 
-int store_verify_audit(Store *s, bool *ret_intact, uint64_t *ret_rows, char **ret_detail, Fault *f)
+int store_read_audit_chain(Store *s, uint64_t after_seq, bool with_strays, unsigned limit,
+                           AuditEach each, void *userdata, Fault *f)
 {
         g_autofree char *rows = audit_select();
-        /* Those that a segment has may be there still; none has those before the first. */
-        g_autofree char *sql = g_strconcat(rows, " WHERE seq > :seq OR seq < 1 ORDER BY seq", NULL);
+        g_autofree char *sql =
+                g_strconcat(rows, with_strays ? " WHERE seq > ? OR seq < 1" : " WHERE seq > ?",
+                            " ORDER BY seq LIMIT ?", NULL);
         sqlite3_stmt *statement;
-        AuditHead head;
+        int r = sql_prepare(s, sql, &statement, f);
+
+        if (r < 0)
+                return r;
+        int rc = sqlite3_bind_int64(statement, 1, (int64_t) after_seq);
+        if (rc == SQLITE_OK)
+                rc = sqlite3_bind_int64(statement, 2, limit);
+        return audit_each_row(s, statement, rc, each, userdata, f);
+}
+
+int store_verify_audit(Store *s, bool *ret_intact, uint64_t *ret_rows, char **ret_detail, Fault *f)
+{
         Check check = {.wrong = NULL};
+        AuditHead head;
 
         int r = store_load_audit_head(s, &head, f);
         if (r == 0)
                 r = audit_load_sealed(s, &check.last, f);
         if (r == 0)
-                r = sql_prepare(s, sql, &statement, f);
-        if (r == 0) {
-                int rc = sqlite3_bind_int64(statement, 1, (int64_t) check.last.seq);
-                r = audit_each_row(s, statement, rc, check_row, &check, f);
-        }
+                r = store_read_audit_chain(s, check.last.seq, true, UINT_MAX, check_row, &check, f);
         if (r < 0 && !check.wrong)
                 return r;
         if (!check.wrong)

@@ -362,10 +362,10 @@ int store_query_audit(Store *s, const AuditFilter *filter, AuditEach each, void 
 {
         AuditFilter bound = *filter;
         AuditIndex index;
-        AuditHead sealed;
+        AuditHead sealed = {.seq = 0};
         sqlite3_stmt *statement;
 
-        int r = audit_load_sealed(s, &sealed, f);
+        int r = bound.first_seq ? 0 : audit_load_sealed(s, &sealed, f);
         if (r < 0)
                 return r;
         bound.first_seq = MAX(bound.first_seq, sealed.seq + 1);

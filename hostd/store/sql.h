@@ -138,8 +138,8 @@ void sql_abandon(Store *s);
 int migrate_check(Store *s, int *ret_version, Fault *f);
 int migrate(Store *s, int version, Fault *f);
 
-/* audit-query.c: the query for a filter by the index of a condition of its, NULL where it has no such
- * one. */
+/* audit-query.c: the query for a filter by the index of a condition of its, NULL where it has no
+ * such one. */
 typedef enum AuditIndex {
         AUDIT_BY_OBJECT,
         AUDIT_BY_SANDBOX,

@@ -310,9 +310,9 @@ bool audit_filter_matches(const AuditFilter *filter, const AuditRow *row);
 
 typedef int (*AuditEach)(const AuditRow *row, void *userdata);
 
-/* Calls `each` for every row that matches and is in no segment; a negative return ends it with
- * that, and `f` is left alone. The row's strings are valid during the call only. `each` must not
- * query. */
+/* Calls `each` for every row that matches, and is in no segment unless first_seq asks for one that
+ * is not deleted yet; a negative return ends it with that, and `f` is left alone. The row's strings
+ * are valid during the call only. `each` must not query. */
 int store_query_audit(Store *s, const AuditFilter *filter, AuditEach each, void *userdata,
                       Fault *f);
 
@@ -356,6 +356,11 @@ char *audit_check_head(const AuditHead *last, const AuditHead *head);
 
 /* The head of the trail (table meta): the last row that was written. */
 int store_load_audit_head(Store *s, AuditHead *ret, Fault *f);
+
+/* Up to `limit` rows behind row `after_seq`, oldest first; where `with_strays`, what
+ * somebody put before row 1 is first. */
+int store_read_audit_chain(Store *s, uint64_t after_seq, bool with_strays, unsigned limit,
+                           AuditEach each, void *userdata, Fault *f);
 
 /* Computes the chain anew from the last segment on; about 100,000 rows a second. FAULT_IO where the
  * database cannot be read; else 0, `ret_intact`, the number of rows before the first wrong one, and

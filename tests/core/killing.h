@@ -186,7 +186,8 @@ static inline bool is_trail_intact(void)
         bool is_intact = false;
         uint64_t rows;
 
-        if (audit_verify(fixture.manager, &is_intact, &rows, &detail, &fixture.fault) == 0 &&
+        if (store_verify_audit(fixture.manager->store, &is_intact, &rows, &detail,
+                               &fixture.fault) == 0 &&
             is_intact)
                 return true;
         tap_note("the trail is broken: %s", detail);
@@ -253,7 +254,7 @@ static inline int recover(const void *argument)
         }
         if (!recovery->is_used)
                 return is_kept ? 0 : 1;
-        return is_kept && can_be_done(op) && can_be_cleared() ? 0 : 1;
+        return is_kept && can_be_done(op) && can_be_cleared() && is_trail_paired() ? 0 : 1;
 }
 
 /* -- every operation, every step -------------------------------------------------------------- */

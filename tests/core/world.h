@@ -218,38 +218,36 @@ static inline char *last_audit(const char *kind)
 
 static inline int pair_row(const AuditRow *row, void *userdata)
 {
-        g_autofree char *key = g_strdup_printf("%s %s", row->kind, row->object);
         Trail *t = userdata;
-        int begun = GPOINTER_TO_INT(g_hash_table_lookup(t->open, key));
+        gpointer seq = GSIZE_TO_POINTER(row->begin_seq);
 
-        if (g_str_equal(row->phase, "begin"))
-                begun++;
-        else if (!g_str_equal(row->phase, "refused"))
-                begun--;
-        if (begun < 0) {
-                tap_note("%s has ended before it began", key);
+        if (g_str_equal(row->phase, "begin")) {
+                char *what = g_strdup_printf("%s %s", row->kind, row->object);
+                (void) g_hash_table_insert(t->open, GSIZE_TO_POINTER(row->seq), what);
+        } else if (row->begin_seq > 0 && !g_hash_table_remove(t->open, seq)) {
+                tap_note("row %" PRIu64 ", %s, ends what did not begin", row->seq, row->kind);
+                t->is_paired = false;
+        } else if (row->begin_seq == 0 && g_str_equal(row->phase, "failed")) {
+                tap_note("row %" PRIu64 ", %s, has no beginning", row->seq, row->kind);
                 t->is_paired = false;
         }
-        (void) g_hash_table_replace(t->open, TAKE_PTR(key), GINT_TO_POINTER(begun));
         return 0;
 }
 
 /* Whether every call in the trail that began has ended, and once. */
 static inline bool is_trail_paired(void)
 {
-        g_autoptr(GHashTable) open = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        g_autoptr(GHashTable) open = g_hash_table_new_full(NULL, NULL, NULL, g_free);
         Trail t = {.open = open, .is_paired = true};
         GHashTableIter i;
-        gpointer key, begun;
+        gpointer seq, what;
 
         need(store_query_audit(fixture.manager->store, &(AuditFilter){0}, pair_row, &t,
                                &fixture.fault),
              "audit");
         g_hash_table_iter_init(&i, open);
-        while (g_hash_table_iter_next(&i, &key, &begun)) {
-                if (GPOINTER_TO_INT(begun) <= 0)
-                        continue;
-                tap_note("%s has not ended", (char *) key);
+        while (g_hash_table_iter_next(&i, &seq, &what)) {
+                tap_note("row %zu, %s, has not ended", GPOINTER_TO_SIZE(seq), (char *) what);
                 t.is_paired = false;
         }
         return t.is_paired;
