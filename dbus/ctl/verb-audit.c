@@ -7,9 +7,12 @@
 
 #include <string.h>
 
-static const char *shorten(const char *object)
+/* The sandbox's name where there is one: an id says little. */
+static const char *get_subject(Json *row)
 {
-        return g_str_has_prefix(object, PATH_ROOT "/") ? object + strlen(PATH_ROOT "/") : object;
+        const char *name = json_text(row, "sandbox_name");
+
+        return *name ? name : audit_shorten(json_text(row, "object"));
 }
 
 static int on_row(Json *row, void *userdata, Fault *f)
@@ -25,7 +28,7 @@ static int on_row(Json *row, void *userdata, Fault *f)
             json_object_object_length(detail) > 0)
                 what = json_object_to_json_string_ext(detail, JSON_C_TO_STRING_NOSLASHESCAPE);
         table_add(userdata, seq, when, who, json_text(row, "caller"), json_text(row, "kind"),
-                  json_text(row, "phase"), shorten(json_text(row, "object")), what, NULL);
+                  json_text(row, "phase"), get_subject(row), what, NULL);
         return 0;
 }
 
@@ -44,7 +47,7 @@ static int on_row_json(Json *row, void *userdata, Fault *f)
 static int run(Ctl *ctl, char **args, Fault *f)
 {
         g_autoptr(Table) table = table_new("SEQ", "TIME", "USER", "CALLER", "KIND", "PHASE",
-                                           "OBJECT", "DETAIL", NULL);
+                                           "ABOUT", "DETAIL", NULL);
         g_autoptr(BusMessage) reply = NULL;
         bool is_first = true;
         int fd;
@@ -68,10 +71,11 @@ const Verb verb_audit = {
         .name = "audit",
         .summary = "show who changed what, oldest first",
         .usage = "",
-        .help = "Who is not root sees the rows of their own calls. 'audit verify' and "
-                "'audit export' "
-                "are other verbs.",
-        .example = "audit --object web1 --since 1h",
+        .help = "Who is not root sees the rows of their own calls, and of what is theirs. Rows that "
+                "are sealed in files by now are shown with the others. 'audit verify' and 'audit "
+                "export' are other verbs; 'show NAME --timeline' tells what happened to one "
+                "sandbox.",
+        .example = "audit --sandbox web1 --kind approval --since 1h",
         .options = audit_options,
         .n_options = AUDIT_OPTIONS,
         .run = run,

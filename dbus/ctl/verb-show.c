@@ -4,10 +4,19 @@
 #include "dbus/ctl/bus.h"
 #include "dbus/ctl/print.h"
 #include "dbus/ctl/sandbox.h"
+#include "dbus/ctl/timeline.h"
 #include "dbus/ctl/timing.h"
 #include "dbus/ctl/verbs.h"
 
 #define COMMANDS_SHOWN 5
+
+static bool is_timeline;
+
+static const Option options[] = {
+        {.name = "timeline",
+         .flag = &is_timeline,
+         .help = "show instead what happened to it, when and by whom, also when it is gone"},
+};
 
 static void print_labels(Json *labels)
 {
@@ -113,6 +122,8 @@ static int run(Ctl *ctl, char **args, Fault *f)
         g_autofree char *path = NULL;
         g_autoptr(Json) sandbox = NULL, snapshots = NULL, commands = NULL;
 
+        if (is_timeline)
+                return timeline_print(ctl, args[0], f);
         int r = sandbox_find(ctl, args[0], &path, f);
         if (r >= 0)
                 r = bus_properties(ctl, path, INTERFACE_SANDBOX, &sandbox, f);
@@ -138,8 +149,13 @@ const Verb verb_show = {
         .name = "show",
         .summary = "show all about a sandbox",
         .usage = "NAME",
-        .help = "With its snapshots and its newest commands.",
-        .example = "show web1",
+        .help = "With its snapshots and its newest commands. --timeline tells from the audit trail "
+                "what became of it: commands with their exit status, files that were read and "
+                "written, snapshots, restores and branches, its network, questions to people and "
+                "their answers, and its states. Who is not root sees what they called, and what "
+                "concerns sandboxes of theirs.",
+        .example = "show web1 --timeline",
+        VERB_OPTIONS(options),
         .args_min = 1,
         .args_max = 1,
         .run = run,

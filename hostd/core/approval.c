@@ -218,6 +218,10 @@ int approval_record(Approval *a, ApprovalRow **next, Caller *caller, const char 
                 (void) json_object_put(detail);
                 return r;
         }
+        /* Whoever asked reads in the trail what the answer was. */
+        if (detail && *(*next)->comment)
+                (void) json_object_object_add(detail, "comment",
+                                              json_object_new_string((*next)->comment));
         AuditSubject subject = audit_subject_of_approval(a->manager, *next);
         r = audit_begin_about(a->manager, caller, kind, path, &subject, detail, &entry, f);
         if (r == 0)

@@ -535,6 +535,14 @@ TemplateWarmth template_warmth(const Template *t)
 
 /* -- after a start, or libvirtd's ------------------------------------------------------------- */
 
+/* The image that an earlier process was asked for had been made. */
+static void end_resumed(const Template *t)
+{
+        g_autofree char *path = bus_path(t);
+
+        (void) audit_end(audit_resume(t->manager, "template.warm", path), 0, NULL);
+}
+
 void warm_reconcile(Manager *m)
 {
         g_autoptr(GPtrArray) list = manager_list(m, OBJECT_SANDBOX);
@@ -552,8 +560,9 @@ void warm_reconcile(Manager *m)
         }
         for (guint i = 0; i < templates->len; i++) {
                 Template *t = templates->pdata[i];
-                if (t->row->is_warm)
-                        (void) warm_find_image(t, t->row->vcpus, t->row->memory_bytes);
+                if (t->row->is_warm && warm_find_image(t, t->row->vcpus, t->row->memory_bytes) &&
+                    !t->builder_id.text[0])
+                        end_resumed(t);
                 pool_tend(t);
         }
 }

@@ -211,7 +211,8 @@ static void test_trail(void)
         bool is_intact = false;
 
         tap_ok(is_trail_paired(), "every call in the trail began and ended once");
-        is_done(audit_verify(fixture.manager, &is_intact, &rows, &detail, &fixture.fault),
+        is_done(store_verify_audit(fixture.manager->store, &is_intact, &rows, &detail,
+                                   &fixture.fault),
                 "the trail is verified");
         tap_ok(is_intact && rows > 30, "and is whole");
 }

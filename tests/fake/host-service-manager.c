@@ -191,16 +191,62 @@ static int list_networks(sd_bus_message *m, void *userdata, sd_bus_error *e)
                 "description", "s", "names " HOSTILE, "admins_only", "b", 1);
 }
 
+/* What was done to one sandbox: a command, its output hostile, and a question with its answer. */
+static const char about_web1[] =
+        "{\"seq\":3,\"time_usec\":1700000000000000,\"caller_uid\":0,\"caller\":\"x[1]\","
+        "\"kind\":\"command.exec\",\"phase\":\"begin\",\"object\":"
+        "\"/sh/fluid/Host1/command/0000000000c1\",\"detail\":{\"sandbox\":\"0000000000a1\","
+        "\"argv\":[\"echo\",\"evil\\u001b[2J\"]},\"error\":\"\",\"sandbox_id\":\"0000000000a1\","
+        "\"sandbox_name\":\"web1\",\"agent\":\"ada\",\"owner_uid\":0,\"hash\":\"00\"}\n"
+        "{\"seq\":4,\"time_usec\":1700000001000000,\"caller_uid\":0,\"caller\":\"x[1]\","
+        "\"kind\":\"file.write\",\"phase\":\"begin\",\"object\":"
+        "\"/sh/fluid/Host1/sandbox/0000000000a1\",\"detail\":{\"path\":\"/etc/motd\"},"
+        "\"error\":\"\",\"sandbox_id\":\"0000000000a1\",\"sandbox_name\":\"web1\","
+        "\"agent\":\"ada\",\"owner_uid\":0,\"hash\":\"01\"}\n"
+        "{\"seq\":5,\"time_usec\":1700000002000000,\"caller_uid\":0,\"caller\":\"x[1]\","
+        "\"kind\":\"command.exec\",\"phase\":\"done\",\"object\":"
+        "\"/sh/fluid/Host1/command/0000000000c1\",\"detail\":{\"state\":\"exited\","
+        "\"exit_status\":3},\"error\":\"\",\"sandbox_id\":\"0000000000a1\","
+        "\"sandbox_name\":\"web1\",\"agent\":\"ada\",\"owner_uid\":0,\"begin_seq\":3,"
+        "\"hash\":\"02\"}\n"
+        "{\"seq\":6,\"time_usec\":1700000003000000,\"caller_uid\":0,\"caller\":\"fluidctl[9]\","
+        "\"kind\":\"approval.deny\",\"phase\":\"begin\",\"object\":"
+        "\"/sh/fluid/Host1/approval/0000000000d1\",\"detail\":{\"sha256\":\"ab\",\"comment\":"
+        "\"Use the mirror\"},\"error\":\"\",\"sandbox_id\":\"0000000000a1\","
+        "\"sandbox_name\":\"web1\",\"agent\":\"ada\",\"owner_uid\":0,\"hash\":\"03\"}\n"
+        "{\"seq\":7,\"time_usec\":1700000004000000,\"caller_uid\":0,\"caller\":\"fluidctl[9]\","
+        "\"kind\":\"approval.deny\",\"phase\":\"done\",\"object\":"
+        "\"/sh/fluid/Host1/approval/0000000000d1\",\"detail\":{},\"error\":\"\","
+        "\"sandbox_id\":\"0000000000a1\",\"sandbox_name\":\"web1\",\"agent\":\"ada\","
+        "\"owner_uid\":0,\"begin_seq\":6,\"hash\":\"04\"}\n"
+        "{\"seq\":8,\"time_usec\":1700000005000000,\"caller_uid\":0,\"caller\":\"fluid-hostd\","
+        "\"kind\":\"sandbox.state\",\"phase\":\"done\",\"object\":"
+        "\"/sh/fluid/Host1/sandbox/0000000000a1\",\"detail\":{\"from\":\"ready\",\"to\":"
+        "\"failed\",\"reason\":\"evil\\u001b[2J\"},\"error\":\"\",\"sandbox_id\":"
+        "\"0000000000a1\",\"sandbox_name\":\"web1\",\"agent\":\"ada\",\"owner_uid\":0,"
+        "\"hash\":\"05\"}\n";
+
+/* Whole rows; or, for a caller that asks, what options were given. */
 static int audit(sd_bus_message *m, void *userdata, sd_bus_error *e)
 {
+        g_autoptr(GString) given = g_string_new("{");
         char *key, *value;
         int fd;
 
         (void) userdata, (void) e;
         g_assert(sd_bus_message_enter_container(m, 'a', "{sv}") >= 0);
-        while (next_option(m, &key, &value, &fd) > 0)
+        while (next_option(m, &key, &value, &fd) > 0) {
                 if (g_str_equal(key, "kind") && g_str_equal(value, "nothing"))
                         return reply_text(m, "");
+                if (g_str_equal(key, "sandbox") && !g_str_equal(value, "told"))
+                        return reply_text(m, g_str_equal(value, "web1") ? about_web1 : "");
+                g_string_append_printf(given, "%s\"%s\":\"%s\"", given->len > 1 ? "," : "", key,
+                                       value);
+        }
+        if (strstr(given->str, "\"told\"")) {
+                (void) g_string_append(given, "}\n");
+                return reply_text(m, given->str);
+        }
         return reply_text(
                 m, "{\"seq\":1,\"time_usec\":1700000000000000,\"caller_uid\":0,\"caller\":"
                    "\"evil\\u001b[2J\xe2\x80\xae[1]\",\"kind\":\"sandbox.create\",\"phase\":"
@@ -209,6 +255,20 @@ static int audit(sd_bus_message *m, void *userdata, sd_bus_error *e)
                    "{\"seq\":2,\"time_usec\":1700000000000001,\"caller_uid\":0,\"caller\":"
                    "\"x[1]\",\"kind\":\"sandbox.create\",\"phase\":\"failed\",\"object\":\"\","
                    "\"detail\":{},\"error\":\"NoSpace\",\"hash\":\"01\"}\n");
+}
+
+static int verify_audit_heads(sd_bus_message *m, void *userdata, sd_bus_error *e)
+{
+        const char *hash;
+        uint64_t seq;
+
+        (void) userdata, (void) e;
+        g_assert(sd_bus_message_enter_container(m, 'a', "(ts)") >= 0);
+        while (sd_bus_message_read(m, "(ts)", &seq, &hash) > 0)
+                if (seq > 2)
+                        return sd_bus_reply_method_return(m, "bts", 0, UINT64_C(2),
+                                                          "row 3 is missing");
+        return sd_bus_reply_method_return(m, "bts", 1, UINT64_C(2), "cafe");
 }
 
 static int verify_audit(sd_bus_message *m, void *userdata, sd_bus_error *e)
@@ -250,6 +310,8 @@ const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD("ListNetworks", "", "aa{sv}", list_networks, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Audit", "a{sv}", "h", audit, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("VerifyAudit", "", "bts", verify_audit, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("VerifyAuditHeads", "a(ts)", "bts", verify_audit_heads,
+                      SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", get_manager, 0, 0),
         SD_BUS_PROPERTY("HostName", "s", get_manager, 0, 0),
         SD_BUS_PROPERTY("State", "s", get_manager, 0, 0),
