@@ -4,7 +4,7 @@
 
 #include "tests/core/operations.h"
 
-#include "core/audit-line.h"
+#include "tests/core/trail.h"
 
 static const char settings[] = "stop_timeout = 0s\n";
 
@@ -65,63 +65,6 @@ static void test_no_row_no_effect(void)
 
 /* -- exporting -------------------------------------------------------------------------------- */
 
-typedef struct Exported {
-        bool has_ended;
-        int r;
-        Fault fault;
-        char *text;
-} Exported;
-
-static void on_exported(int fd, int r, const Fault *f, void *userdata)
-{
-        Exported *e = userdata;
-
-        e->has_ended = true;
-        e->r = r;
-        e->fault = *f;
-        if (r >= 0 && lseek(fd, 0, SEEK_SET) == 0)
-                e->text = text_of(fd);
-}
-
-static bool is_exported(void *userdata)
-{
-        return ((Exported *) userdata)->has_ended;
-}
-
-/* The lines; NULL where it is refused or fails. */
-static char *export(const Caller *caller, const AuditQuery *query)
-{
-        Exported e = {.r = -1};
-        Fault *f = fresh_fault();
-        int r = audit_export(fixture.manager, caller, query, on_exported, &e, f);
-
-        if (r < 0)
-                return NULL;
-        if (!until(is_exported, &e))
-                tap_bail_out("an export does not end");
-        settle();
-        fixture.fault = e.fault;
-        return e.text;
-}
-
-/* The numbers of the rows, "1 2 3"; "refused"; or "broken" where a line is no row. */
-static char *exported_seqs(const Caller *caller, const AuditQuery *query)
-{
-        g_autofree char *text = export(caller, query);
-        g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
-        GString *seqs = g_string_new(text ? "" : "refused");
-
-        for (size_t i = 0; lines[i] && *lines[i]; i++) {
-                g_autoptr(Json) owner = NULL;
-                AuditRow row;
-
-                if (audit_line_parse(lines[i], strlen(lines[i]), &row, &owner, NULL) < 0)
-                        return g_string_free(g_string_assign(seqs, "broken"), FALSE);
-                g_string_append_printf(seqs, "%s%" PRIu64, i ? " " : "", row.seq);
-        }
-        return g_string_free(seqs, FALSE);
-}
-
 static unsigned count_lines(const Caller *caller, const AuditQuery *query, int *ret)
 {
         g_autofree char *seqs = exported_seqs(caller, query);
@@ -149,8 +92,7 @@ static void test_export(void)
         unsigned hers = count_lines(&other, &(AuditQuery){0}, &r);
         tap_ok(hers == 4 && r == 0,
                "a user her own calls, and what became of her sandbox by itself");
-        tap_ok(count_lines(&own, &(AuditQuery){0}, &r) == all - hers && r == 0,
-               "and another his");
+        tap_ok(count_lines(&own, &(AuditQuery){0}, &r) == all - hers && r == 0, "and another his");
         (void) count_lines(&other, &(AuditQuery){.has_caller_uid = true, .caller_uid = 1000}, &r);
         tap_ok(r < 0 && fixture.fault.code == FAULT_DENIED,
                "nobody but root may ask for those of others");
