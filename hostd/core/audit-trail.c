@@ -358,7 +358,7 @@ static int read_window(Walk *w, Fault *f)
                 window.first_seq = w->cursor;
                 window.last_seq = MIN(w->filter.last_seq, w->cursor + w->window - 1);
         }
-        window.limit = BATCH_ROWS - before;
+        window.limit = MIN(BATCH_ROWS, w->left) - before;
         window.order = w->is_descending ? AUDIT_NEWEST_FIRST : AUDIT_OLDEST;
         int r = store_query_audit(w->manager->store, &window, audit_batch_each, w->batch, f);
         if (r < 0)

@@ -5,10 +5,9 @@
 
 #include <string.h>
 
-/* A look at how many rows meet a condition ends there; so does one at a stretch of time. */
-#define LOOK_MAX     "1000"
-#define LOOK_AT_TIME "200000"
-enum { LOOK = 1000, LOOK_TIME = 200000 };
+/* A look at how many rows meet a condition ends there. */
+#define LOOK_MAX "1000"
+enum { LOOK = 1000 };
 
 char *audit_select(void)
 {
@@ -91,14 +90,14 @@ static const char kinds[] =
         " AND seq BETWEEN :first AND :last"
 
 static const char of_sandbox[] =
-        "seq IN (" SEQ_IN("audit_by_sandbox", "sandbox_id = :sandbox") " UNION ALL " SEQ_IN(
+        SEQ_IN("audit_by_sandbox", "sandbox_id = :sandbox") " UNION ALL " SEQ_IN(
                 "audit_by_sandbox_name",
                 "sandbox_name = :sandbox") " UNION ALL " SEQ_IN("audit_by_object",
-                                                                "object_id = :sandbox") ")";
+                                                                "object_id = :sandbox");
 
 static const char of_reader[] =
-        "seq IN (" SEQ_IN("audit_by_caller", "caller_uid = :reader_uid") " UNION ALL " SEQ_IN(
-                "audit_by_owner", "owner_uid = :reader_uid AND owner_uid <> caller_uid") ")";
+        SEQ_IN("audit_by_caller", "caller_uid = :reader_uid") " UNION ALL " SEQ_IN(
+                "audit_by_owner", "owner_uid = :reader_uid AND owner_uid <> caller_uid");
 
 static bool has_time(const AuditFilter *filter)
 {
@@ -128,44 +127,32 @@ static bool has_condition(const AuditFilter *filter, AuditIndex index)
         g_assert_not_reached();
 }
 
-/* What follows "FROM audit" to meet it by its index, seqs included. */
-static const char *condition_by_index(const AuditFilter *filter, AuditIndex index)
+/* A query for the seqs of several indexes; NULL where there is one. */
+static const char *get_union(AuditIndex index)
 {
-        switch (index) {
-        case AUDIT_BY_OBJECT:
-                return " INDEXED BY audit_by_object WHERE object_id = :object_id";
-        case AUDIT_BY_SANDBOX:
-                return of_sandbox;
-        case AUDIT_BY_KIND:
-                return is_prefix(filter->kind) ? kinds : "kind = :kind";
-        case AUDIT_BY_AGENT:
-                return " INDEXED BY audit_by_agent WHERE agent = :agent";
-        case AUDIT_BY_CALLER:
-                return " INDEXED BY audit_by_caller WHERE caller_uid = :caller_uid";
-        case AUDIT_BY_READER:
-                return of_reader;
-        case AUDIT_BY_TIME:
-                return " INDEXED BY audit_by_time WHERE time_usec BETWEEN :since AND :until";
-        case AUDIT_BY_SEQ:
-                return "";
-        }
-        g_assert_not_reached();
+        return index == AUDIT_BY_SANDBOX ? of_sandbox : index == AUDIT_BY_READER ? of_reader : NULL;
 }
 
+/* What follows "FROM audit" to meet the condition by its index. */
 static void add_source(GString *sql, const AuditFilter *filter, AuditIndex index)
 {
-        static const char *const before[] = {
-                [AUDIT_BY_SANDBOX] = " WHERE ",
-                [AUDIT_BY_KIND] = " INDEXED BY audit_by_kind WHERE ",
-                [AUDIT_BY_READER] = " WHERE ",
-                [AUDIT_BY_SEQ] = " WHERE true",
+        static const char *const sources[] = {
+                [AUDIT_BY_OBJECT] = "INDEXED BY audit_by_object WHERE object_id = :object_id",
+                [AUDIT_BY_KIND] = "INDEXED BY audit_by_kind WHERE kind = :kind",
+                [AUDIT_BY_AGENT] = "INDEXED BY audit_by_agent WHERE agent = :agent",
+                [AUDIT_BY_CALLER] = "INDEXED BY audit_by_caller WHERE caller_uid = :caller_uid",
+                [AUDIT_BY_TIME] = "INDEXED BY audit_by_time"
+                                  " WHERE time_usec BETWEEN :since AND :until",
+                [AUDIT_BY_SEQ] = "WHERE true",
         };
-        /* The queries within these have it already. */
-        bool has_seqs = index == AUDIT_BY_SANDBOX || index == AUDIT_BY_READER;
 
-        g_string_append_printf(sql, "%s%s%s%s", before[index] ? before[index] : "",
-                               condition_by_index(filter, index), has_seqs ? "" : " AND ",
-                               has_seqs ? "" : seqs);
+        if (get_union(index))
+                g_string_append_printf(sql, " WHERE seq IN (%s)", get_union(index));
+        else if (index == AUDIT_BY_KIND && is_prefix(filter->kind))
+                g_string_append_printf(sql, " INDEXED BY audit_by_kind WHERE %s AND %s", kinds,
+                                       seqs);
+        else
+                g_string_append_printf(sql, " %s AND %s", sources[index], seqs);
 }
 
 static void add_rest(GString *sql, const AuditFilter *filter)
@@ -283,10 +270,15 @@ static int bind_filter(sqlite3_stmt *statement, const AuditFilter *filter)
 static int count_by_index(Store *s, const AuditFilter *filter, AuditIndex index, int64_t *ret,
                           Fault *f)
 {
-        g_autoptr(GString) sql = g_string_new("SELECT count(*) FROM (SELECT 1 FROM audit");
+        g_autoptr(GString) sql = g_string_new("SELECT count(*) FROM (");
         sqlite3_stmt *statement;
 
-        add_source(sql, filter, index);
+        g_string_append(sql, get_union(index) ? get_union(index) : "SELECT 1 FROM audit");
+        /* Its index does not know of seqs: they would not keep the look short. */
+        if (index == AUDIT_BY_TIME)
+                g_string_append_printf(sql, " INDEXED BY audit_by_time WHERE %s", since_until);
+        else if (!get_union(index))
+                add_source(sql, filter, index);
         g_string_append(sql, " LIMIT " LOOK_MAX ")");
         int r = sql_prepare(s, sql->str, &statement, f);
         if (r < 0)
@@ -322,12 +314,69 @@ int audit_choose_index(Store *s, const AuditFilter *filter, AuditIndex *ret, Fau
         return 0;
 }
 
+/* -- times of blocks of rows: the order of time is nearly that of seq, but for clocks set back ---
+ */
+
+enum { BLOCK_ROWS = 4096 };
+
+typedef struct Block {
+        uint64_t first_usec, last_usec; /* the least and the largest; of none: UINT64_MAX and 0 */
+} Block;
+
+/* Of a row that is taken back it does no harm. */
+void audit_add_time(Store *s, uint64_t seq, uint64_t time_usec)
+{
+        const Block none = {UINT64_MAX, 0};
+
+        while (s->audit_blocks->len <= seq / BLOCK_ROWS)
+                (void) g_array_append_val(s->audit_blocks, none);
+        Block *block = &g_array_index(s->audit_blocks, Block, seq / BLOCK_ROWS);
+        block->first_usec = MIN(block->first_usec, time_usec);
+        block->last_usec = MAX(block->last_usec, time_usec);
+}
+
+int audit_load_times(Store *s, Fault *f)
+{
+        sqlite3_stmt *statement;
+        int rc, r = sql_prepare(s,
+                                "SELECT seq, time_usec FROM audit INDEXED BY audit_by_time"
+                                " WHERE seq BETWEEN 1 AND (SELECT audit_seq FROM meta)",
+                                &statement, f);
+
+        s->audit_blocks = g_array_new(FALSE, FALSE, sizeof(Block));
+        if (r < 0)
+                return r;
+        while ((rc = sqlite3_step(statement)) == SQLITE_ROW)
+                audit_add_time(s, (uint64_t) sqlite3_column_int64(statement, 0),
+                               (uint64_t) sqlite3_column_int64(statement, 1));
+        if (rc != SQLITE_DONE)
+                r = sql_fail(s, rc, audit_read_failed, f);
+        (void) sqlite3_reset(statement);
+        return r;
+}
+
+static bool has_time_in(const Block *block, const AuditFilter *filter)
+{
+        return block->last_usec >= filter->since_usec &&
+               (!filter->until_usec || block->first_usec <= filter->until_usec);
+}
+
+static void bound_time(const Store *s, AuditFilter *filter)
+{
+        uint64_t first = UINT64_MAX, last = 0;
+
+        for (guint i = 0; i < s->audit_blocks->len; i++) {
+                if (!has_time_in(&g_array_index(s->audit_blocks, Block, i), filter))
+                        continue;
+                first = MIN(first, (uint64_t) i * BLOCK_ROWS);
+                last = (uint64_t) i * BLOCK_ROWS + BLOCK_ROWS - 1;
+        }
+        filter->first_seq = MAX(filter->first_seq, first);
+        filter->last_seq = MIN(filter->last_seq, last);
+}
+
 int store_bound_audit(Store *s, AuditFilter *filter, Fault *f)
 {
-        static const char sql[] =
-                "SELECT count(*), min(seq), max(seq) FROM (SELECT seq FROM audit INDEXED BY"
-                " audit_by_time WHERE time_usec BETWEEN :since AND :until LIMIT " LOOK_AT_TIME ")";
-        sqlite3_stmt *statement;
         AuditHead sealed, head;
 
         int r = audit_load_sealed(s, &sealed, f);
@@ -337,25 +386,9 @@ int store_bound_audit(Store *s, AuditFilter *filter, Fault *f)
                 return r;
         filter->first_seq = MAX(filter->first_seq, sealed.seq + 1);
         filter->last_seq = filter->last_seq ? MIN(filter->last_seq, head.seq) : head.seq;
-        if (!has_time(filter) || filter->first_seq > filter->last_seq)
-                return 0;
-        r = sql_prepare(s, sql, &statement, f);
-        if (r < 0)
-                return r;
-        int rc = bind_filter(statement, filter);
-        if (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
-                int64_t n = sqlite3_column_int64(statement, 0);
-                uint64_t first = (uint64_t) sqlite3_column_int64(statement, 1);
-                uint64_t last = (uint64_t) sqlite3_column_int64(statement, 2);
-                if (n < LOOK_TIME) {
-                        filter->first_seq = n ? MAX(filter->first_seq, first) : 1;
-                        filter->last_seq = n ? MIN(filter->last_seq, last) : 0;
-                }
-        } else {
-                r = sql_fail(s, rc, audit_read_failed, f);
-        }
-        (void) sqlite3_reset(statement);
-        return r;
+        if (has_time(filter))
+                bound_time(s, filter);
+        return 0;
 }
 
 int store_query_audit(Store *s, const AuditFilter *filter, AuditEach each, void *userdata, Fault *f)

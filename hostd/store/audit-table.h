@@ -22,3 +22,6 @@ int audit_each_row(Store *s, sqlite3_stmt *statement, int rc, AuditEach each, vo
 
 /* Where the rows of the table begin: the last one that is in a segment. */
 int audit_load_sealed(Store *s, AuditHead *ret, Fault *f);
+
+/* Between which times which rows are: of a new one, and of all when the file was opened. */
+void audit_add_time(Store *s, uint64_t seq, uint64_t time_usec);

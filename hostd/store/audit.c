@@ -190,6 +190,7 @@ int store_append_audit(Store *s, AuditRow *row, Fault *f)
         if (r < 0)
                 return r;
         row->seq = appended.seq;
+        audit_add_time(s, row->seq, row->time_usec);
         (void) g_strlcpy(row->hash, appended.hash, sizeof row->hash);
         if (s->told && s->in_transaction)
                 audit_batch_add(s->untold, row);

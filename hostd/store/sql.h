@@ -20,7 +20,8 @@ struct Store {
         bool in_step;           /* between sql_enter() and sql_leave() or sql_abandon() */
         AuditTold told;         /* audit.c: or NULL */
         void *told_userdata;
-        AuditBatch *untold; /* rows of the open transaction */
+        AuditBatch *untold;   /* rows of the open transaction */
+        GArray *audit_blocks; /* audit-query.c: between which times rows are */
 };
 
 /* -- columns and rows ----------------------------------------------------------------------- */
@@ -153,6 +154,9 @@ typedef enum AuditIndex {
 char *audit_query_sql(const AuditFilter *filter, AuditIndex index);
 /* The one that the fewest rows meet, as far as a short look tells. */
 int audit_choose_index(Store *s, const AuditFilter *filter, AuditIndex *ret, Fault *f);
+
+/* audit-query.c: what a query by time has to know of the rows, once all migrations are there. */
+int audit_load_times(Store *s, Fault *f);
 
 /* audit.c: the rows of a transaction that is over are told, or forgotten. */
 void sql_tell_audit(Store *s, bool is_committed);

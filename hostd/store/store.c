@@ -131,6 +131,8 @@ static int open_file(const char *path, Store **ret, Fault *f)
         if (r == 0)
                 r = migrate(s, version, f);
         if (r == 0)
+                r = audit_load_times(s, f);
+        if (r == 0)
                 r = sql_prepare_undo(s, f);
         if (r == 0)
                 *ret = TAKE_PTR(s);
@@ -228,6 +230,7 @@ Store *store_free(Store *s)
                 return NULL;
         g_hash_table_unref(s->statements);
         (void) audit_batch_free(s->untold);
+        g_clear_pointer(&s->audit_blocks, g_array_unref);
         g_warn_if_fail(sqlite3_close(s->db) == SQLITE_OK);
         g_free(s->path);
         g_free(s);

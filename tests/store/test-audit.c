@@ -645,9 +645,22 @@ static void test_bounds(void)
         (void) store_bound_audit(s, &all, NULL);
         tap_ok(all.first_seq == 1 && all.last_seq == 20, "the trail has bounds");
         (void) store_bound_audit(s, &time, NULL);
-        tap_ok(time.first_seq == 3 && time.last_seq == 5, "so has a stretch of time");
+        tap_ok(time.first_seq == 1 && time.last_seq == 20, "a stretch of time not within a block");
         (void) store_bound_audit(s, &none, NULL);
         tap_ok(none.first_seq > none.last_seq, "or it is empty");
+        s = store_free(s);
+        s = open_store(directory, "large");
+        time = (AuditFilter){.since_usec = 50000000, .until_usec = 51000000};
+        (void) store_bound_audit(s, &time, NULL);
+        tap_ok(time.first_seq <= 50000 && time.first_seq > 40000 && time.last_seq >= 51000 &&
+                       time.last_seq < 60000,
+               "but among many: %" PRIu64 " to %" PRIu64, time.first_seq, time.last_seq);
+        AuditRow row = audit_row("sandbox.create", "");
+        row.time_usec = 50500000;
+        (void) store_append_audit(s, &row, NULL);
+        time = (AuditFilter){.since_usec = 50000000, .until_usec = 51000000};
+        (void) store_bound_audit(s, &time, NULL);
+        tap_ok(time.last_seq == row.seq, "a clock that was set back is not forgotten");
 }
 
 /* -- what was begun, and what is told -----------------------------------------------------------
@@ -816,11 +829,11 @@ int main(void)
         test_tampering_anywhere();
         test_filters();
         test_filters_elsewhere();
-        test_bounds();
         test_open();
         test_told();
         test_segments();
         test_indexes();
+        test_bounds();
         test_flaky_disk();
         test_directory_remove(directory);
         return tap_done();
