@@ -8,19 +8,21 @@
 
 #include <string.h>
 
-/* A field may be as long as it likes, but not the whole of a journal. */
-enum { DETAIL_MAX = 8192 };
-
+/* Without the detail: arguments may hold what not everybody who reads journals is to know. */
 static void tell_row(const AuditRow *row, void *userdata)
 {
         const struct {
                 const char *name, *text;
         } texts[] = {
-                {"FLUID_AUDIT_HASH", row->hash},    {"FLUID_KIND", row->kind},
-                {"FLUID_PHASE", row->phase},        {"FLUID_OBJECT", row->object},
-                {"FLUID_DETAIL", row->detail},      {"FLUID_ERROR", row->error},
-                {"FLUID_SANDBOX", row->sandbox_id}, {"FLUID_SANDBOX_NAME", row->sandbox_name},
-                {"FLUID_AGENT", row->agent},        {"FLUID_CALLER", row->caller},
+                {"FLUID_AUDIT_HASH", row->hash},
+                {"FLUID_KIND", row->kind},
+                {"FLUID_PHASE", row->phase},
+                {"FLUID_OBJECT", row->object},
+                {"FLUID_ERROR", row->error},
+                {"FLUID_SANDBOX", row->sandbox_id},
+                {"FLUID_SANDBOX_NAME", row->sandbox_name},
+                {"FLUID_AGENT", row->agent},
+                {"FLUID_CALLER", row->caller},
         };
         g_autoptr(GPtrArray) fields = g_ptr_array_new_with_free_func(g_free);
 
@@ -30,8 +32,8 @@ static void tell_row(const AuditRow *row, void *userdata)
         g_ptr_array_add(fields, g_strdup_printf("FLUID_CALLER_UID=%u", row->caller_uid));
         for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
                 if (texts[i].text && *texts[i].text)
-                        g_ptr_array_add(fields, g_strdup_printf("%s=%.*s", texts[i].name,
-                                                                DETAIL_MAX, texts[i].text));
+                        g_ptr_array_add(fields,
+                                        g_strdup_printf("%s=%s", texts[i].name, texts[i].text));
         g_ptr_array_add(fields, NULL);
         log_record((const char *const *) fields->pdata, "audit: %s %s%s%s", row->kind, row->phase,
                    row->error && *row->error ? ": " : "", row->error ? row->error : "");

@@ -392,7 +392,7 @@ static int read_chain(Walk *w, Fault *f)
                                        audit_batch_each, w->batch, f);
 
         w->has_begun = true;
-        if (r < 0 || w->batch->rows->len == BATCH_ROWS)
+        if (r < 0 || w->batch->rows->len >= BATCH_ROWS)
                 return r;
         w->is_table_done = true;
         return store_load_audit_head(m->store, &w->head, f);

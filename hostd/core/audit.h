@@ -72,7 +72,7 @@ int audit_note(Manager *m, const Caller *caller, const char *kind, const char *o
 
 /* Every row that is on disk becomes an entry of the journal, where this daemon cannot change it:
  * FLUID_AUDIT_SEQ, FLUID_AUDIT_HASH (the head of the chain as of then), FLUID_KIND, FLUID_PHASE,
- * FLUID_OBJECT, FLUID_DETAIL, FLUID_ERROR, FLUID_SANDBOX, FLUID_SANDBOX_NAME, FLUID_AGENT,
+ * FLUID_OBJECT, FLUID_ERROR, FLUID_SANDBOX, FLUID_SANDBOX_NAME, FLUID_AGENT,
  * FLUID_CALLER, FLUID_CALLER_UID and MESSAGE_ID. The head is written at the start and every hour,
  * too. */
 #define AUDIT_ROW_MESSAGE_ID  "3f1c7a0d9e5b4c62a1d8e47b90c6f253"

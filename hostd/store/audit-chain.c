@@ -111,22 +111,29 @@ static int check_row(const AuditRow *row, void *userdata)
         return check->wrong ? -EBADMSG : 0;
 }
 
-int store_read_audit_chain(Store *s, uint64_t after_seq, bool with_strays, unsigned limit,
-                           AuditEach each, void *userdata, Fault *f)
+static int read_rows(Store *s, const char *condition, uint64_t seq, unsigned limit, AuditEach each,
+                     void *userdata, Fault *f)
 {
         g_autofree char *rows = audit_select();
         g_autofree char *sql =
-                g_strconcat(rows, with_strays ? " WHERE seq > ? OR seq < 1" : " WHERE seq > ?",
-                            " ORDER BY seq LIMIT ?", NULL);
+                g_strdup_printf("%s WHERE seq %s ? ORDER BY seq LIMIT ?", rows, condition);
         sqlite3_stmt *statement;
         int r = sql_prepare(s, sql, &statement, f);
 
         if (r < 0)
                 return r;
-        int rc = sqlite3_bind_int64(statement, 1, (int64_t) after_seq);
+        int rc = sqlite3_bind_int64(statement, 1, (int64_t) seq);
         if (rc == SQLITE_OK)
                 rc = sqlite3_bind_int64(statement, 2, limit);
         return audit_each_row(s, statement, rc, each, userdata, f);
+}
+
+int store_read_audit_chain(Store *s, uint64_t after_seq, bool with_strays, unsigned limit,
+                           AuditEach each, void *userdata, Fault *f)
+{
+        int r = with_strays ? read_rows(s, "<", 1, 1, each, userdata, f) : 0;
+
+        return r < 0 ? r : read_rows(s, ">", after_seq, limit, each, userdata, f);
 }
 
 int store_verify_audit(Store *s, bool *ret_intact, uint64_t *ret_rows, char **ret_detail, Fault *f)

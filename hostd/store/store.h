@@ -357,8 +357,8 @@ char *audit_check_head(const AuditHead *last, const AuditHead *head);
 /* The head of the trail (table meta): the last row that was written. */
 int store_load_audit_head(Store *s, AuditHead *ret, Fault *f);
 
-/* Up to `limit` rows behind row `after_seq`, oldest first; where `with_strays`, what
- * somebody put before row 1 is first. */
+/* Up to `limit` rows behind row `after_seq`, oldest first; where `with_strays`, one that somebody
+ * put before row 1 is the first. */
 int store_read_audit_chain(Store *s, uint64_t after_seq, bool with_strays, unsigned limit,
                            AuditEach each, void *userdata, Fault *f);
 

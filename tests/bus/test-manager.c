@@ -298,8 +298,25 @@ static void test_audit(void)
         if (reply && sd_bus_message_read(reply, "bts", &intact, &rows, &detail) < 0)
                 tap_bail_out("VerifyAudit() replies nonsense");
         tap_ok(intact && rows > 10 && strlen(detail) == 64, "the trail is intact");
+        g_autofree char *head = g_strdup(detail);
+        bool is_last_known = false;
+        reply = bus_call(fixture.client, PATH_ROOT, M, "VerifyAuditHeads", "a(ts)", 1, rows, head);
+        if (reply && sd_bus_message_read(reply, "bts", &intact, &rows, &detail) >= 0)
+                is_last_known = intact;
+        tap_ok(is_last_known, "it has the head that was written down");
+        reply = bus_call(fixture.client, PATH_ROOT, M, "VerifyAuditHeads", "a(ts)", 1, UINT64_C(1),
+                         head);
+        if (reply && sd_bus_message_read(reply, "bts", &intact, &rows, &detail) < 0)
+                tap_bail_out("VerifyAuditHeads() replies nonsense");
+        tap_ok(!intact && strstr(detail, "row 1 was changed"), "but not as that of another row");
+        (void) bus_call(fixture.client, PATH_ROOT, M, "VerifyAuditHeads", "a(ts)", 1, UINT64_C(1),
+                        "cafe");
+        bus_is_error("InvalidArgument", "a head that is none is refused");
         (void) bus_call(fixture.client, PATH_ROOT, M, "Audit", "a{sv}", 1, "who", "s", "me");
         bus_is_error("UnknownOption", "unknown filters are refused");
+        (void) bus_call(fixture.client, PATH_ROOT, M, "Audit", "a{sv}", 1, "before_seq", "t",
+                        UINT64_C(1));
+        bus_is_error("InvalidArgument", "so is a page before the first row");
         tap_is_int(audit_count("sandbox.create", "done", ""), 2, "what was done is in the trail");
         tap_is_int(audit_count("sandbox.create", "begin", "") -
                            audit_count("sandbox.create", "done", "") -
