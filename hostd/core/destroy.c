@@ -149,6 +149,7 @@ int sandbox_destroy(Sandbox *s, Caller *caller, OperationDone done, void *userda
                 s->destroyers = g_ptr_array_new_with_free_func(g_free);
         g_ptr_array_add(s->destroyers, d);
         sandbox_set_state(s, SANDBOX_DESTROYING, "%s", "");
+        network_tell_last_drops(s);
         sandbox_destroy_unfinished(s);
         return 0;
 }

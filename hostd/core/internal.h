@@ -39,7 +39,7 @@ struct Manager {
         gid_t qemu_gid;
         AuditKeeper *audit;
         Isolation *isolation;
-        sd_event_source *approval_timer;
+        sd_event_source *approval_timer, *drops_timer;
         GQueue notifications; /* ids of approvals that a person has not been told of */
         bool is_notifying;
         bool is_playing;  /* one playbook at a time is applied */
@@ -180,6 +180,7 @@ struct Sandbox {
         bool is_foreign_told;
         unsigned nic_generation;
         uint64_t plug_retry_usec; /* monotonic: no sooner is it plugged in */
+        uint64_t drops_told; /* frames, in the trail */
         Fault network_fault;
         struct NetworkChange *network_change;
         GArray *named; /* addresses of names that it was let to */
@@ -279,6 +280,12 @@ struct NetworkChange *network_change_free(struct NetworkChange *q);
 /* The resolver let it to an address; and that is of no use any more. */
 void network_remember_name(Sandbox *s, uint32_t address, uint32_t ttl_sec);
 void network_forget_names(Sandbox *s);
+
+/* core/network-drops.c: rows "network.drops" of what was dropped, now and then from now on; now; of
+ * one that is destroyed. */
+void network_watch_drops(Manager *m);
+void network_tell_drops(Manager *m);
+void network_tell_last_drops(Sandbox *s);
 
 /* -- NICs (core/network-plug.c) ---------------------------------------------------------------- */
 

@@ -651,6 +651,7 @@ int manager_new(sd_event *event, Config *config, Manager **ret, Fault *f)
         if (r < 0)
                 return r;
         audit_seal_begin(m);
+        network_watch_drops(m);
         *ret = g_steal_pointer(&m);
         return 0;
 }
@@ -722,6 +723,7 @@ Manager *manager_free(Manager *m)
         m->drain_timer = sd_event_source_disable_unref(m->drain_timer);
         m->drain_check = sd_event_source_disable_unref(m->drain_check);
         m->approval_timer = sd_event_source_disable_unref(m->approval_timer);
+        m->drops_timer = sd_event_source_disable_unref(m->drops_timer);
         g_queue_clear_full(&m->notifications, g_free);
         g_free(m->memory_abi);
         (void) config_free(m->config);

@@ -133,6 +133,9 @@ static const char *get_union(AuditIndex index)
         return index == AUDIT_BY_SANDBOX ? of_sandbox : index == AUDIT_BY_READER ? of_reader : NULL;
 }
 
+static const char time_source[] =
+        "INDEXED BY audit_by_time WHERE time_usec BETWEEN :since AND :until";
+
 /* What follows "FROM audit" to meet the condition by its index. */
 static void add_source(GString *sql, const AuditFilter *filter, AuditIndex index)
 {
@@ -141,8 +144,7 @@ static void add_source(GString *sql, const AuditFilter *filter, AuditIndex index
                 [AUDIT_BY_KIND] = "INDEXED BY audit_by_kind WHERE kind = :kind",
                 [AUDIT_BY_AGENT] = "INDEXED BY audit_by_agent WHERE agent = :agent",
                 [AUDIT_BY_CALLER] = "INDEXED BY audit_by_caller WHERE caller_uid = :caller_uid",
-                [AUDIT_BY_TIME] = "INDEXED BY audit_by_time"
-                                  " WHERE time_usec BETWEEN :since AND :until",
+                [AUDIT_BY_TIME] = time_source,
                 [AUDIT_BY_SEQ] = "WHERE true",
         };
 
@@ -377,7 +379,7 @@ static void bound_time(const Store *s, AuditFilter *filter)
 
 int store_bound_audit(Store *s, AuditFilter *filter, Fault *f)
 {
-        AuditHead sealed, head;
+        AuditHead sealed = {.seq = 0}, head = {.seq = 0};
 
         int r = audit_load_sealed(s, &sealed, f);
         if (r == 0)

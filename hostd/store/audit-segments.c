@@ -115,8 +115,9 @@ int store_put_audit_segment(Store *s, const AuditSegment *segment, Fault *f)
                 r = store_query_audit(s, &filter, take_last, &last, f);
         if (r < 0)
                 return r;
-        if (segment->first_seq != sealed.seq + 1 || strcmp(segment->previous_hash, sealed.hash) ||
-            last.seq != segment->last_seq || strcmp(segment->last_hash, last.hash))
+        if (segment->first_seq != sealed.seq + 1 ||
+            !g_str_equal(segment->previous_hash, sealed.hash) || last.seq != segment->last_seq ||
+            !g_str_equal(segment->last_hash, last.hash))
                 return fault_set(f, FAULT_INTERNAL,
                                  "a segment of the audit trail does not follow the one before, or "
                                  "has no rows in the database '%s'",
@@ -165,7 +166,7 @@ static int take_time(const AuditRow *row, void *userdata)
 int store_measure_audit(Store *s, uint64_t *ret_rows, uint64_t *ret_oldest_usec, Fault *f)
 {
         AuditFilter oldest = {.limit = 1, .order = AUDIT_OLDEST};
-        AuditHead sealed, head;
+        AuditHead sealed = {.seq = 0}, head = {.seq = 0};
         int r = audit_load_sealed(s, &sealed, f);
 
         if (r == 0)

@@ -311,6 +311,24 @@ static void test_no_nic(void)
         need(destroy_sandbox("web"), "destroy");
 }
 
+/* The fake kernel has dropped two frames of each. */
+static void test_drops(void)
+{
+        unsigned before = count_audit("network.drops", "done", NULL);
+
+        need(create_networked("dropping", "isolated", NULL), "create");
+        settle_networks();
+        network_tell_drops(fixture.manager);
+        unsigned first = count_audit("network.drops", "done", NULL);
+        tap_ok(first > before, "what was dropped of a sandbox is in the trail");
+        network_tell_drops(fixture.manager);
+        tap_is_int(count_audit("network.drops", "done", NULL), first, "once");
+        network_tell_last_drops(get_sandbox("dropping"));
+        tap_is_int(count_audit("network.drops", "done", NULL), first,
+                   "also when it is destroyed, if there was no more");
+        need(destroy_sandbox("dropping"), "destroy");
+}
+
 int main(void)
 {
         start_fixture(settings);
@@ -324,6 +342,7 @@ int main(void)
         test_refused();
         test_no_nic();
         test_copies();
+        test_drops();
         stop_fixture();
         return tap_done();
 }
