@@ -21,3 +21,43 @@ char *audit_directory(const Manager *m);
 char *audit_segment_path(const Manager *m, const AuditSegment *segment);
 
 void audit_seal_free(struct Seal *seal);
+
+/* One that goes through the trail, for an export or to verify it: core/audit-trail.c. */
+typedef struct AuditWalk {
+        Manager *manager;
+        uid_t uid;
+        AuditFilter filter; /* narrowed to the table; with strings of its own: */
+        char *strings[6];
+        AuditFilter whole; /* as asked for, for files */
+        bool is_descending;
+        uint64_t left; /* rows that are still wanted */
+        uint64_t cursor, window;
+        bool is_table_done;
+        GArray *segments; /* of AuditSegment, oldest first */
+        GPtrArray *paths;
+        guint segments_done;
+        AuditBatch *batch;
+        /* Exports: */
+        int fd, turned_fd;
+        bool is_turned; /* found newest first, wanted oldest first */
+        GString *lines;
+        GArray *ends; /* of uint64_t: where each line ends */
+        uint64_t written;
+        AuditExportDone export_done;
+        /* Verifications: */
+        bool verifies, has_begun;
+        AuditHead last, head;
+        GArray *heads; /* of AuditHead, by seq */
+        guint heads_done;
+        char *wrong;
+        AuditVerifyDone verify_done;
+        void *userdata;
+} AuditWalk;
+
+/* core/audit-walk.c, each a piece of it in a worker: the rows of its batch; its next segment; what
+ * is left to do when all rows were there. `walk` is an AuditWalk. */
+int audit_run_batch(void *walk, Fault *f);
+int audit_run_segment(void *walk, Fault *f);
+int audit_run_end(void *walk, Fault *f);
+/* No more rows are wanted. */
+bool audit_walk_is_over(const AuditWalk *w);

@@ -20,40 +20,7 @@ enum {
         SLICE_USEC = 4000,
         WINDOW_MIN = 1000, /* rows that are looked through at once */
         WINDOW_MAX = 1 << 22,
-        FLUSH_SIZE = 64 * 1024,
-        SEGMENT_SIZE_MAX = 256 * 1024 * 1024,
 };
-
-typedef struct Walk {
-        Manager *manager;
-        uid_t uid;
-        AuditFilter filter; /* narrowed to the table; with strings of its own: */
-        char *strings[6];
-        AuditFilter whole; /* as asked for, for files */
-        bool is_descending;
-        uint64_t left; /* rows that are still wanted */
-        uint64_t cursor, window;
-        bool is_table_done;
-        GArray *segments; /* of AuditSegment, oldest first */
-        GPtrArray *paths;
-        guint segments_done;
-        AuditBatch *batch;
-        /* Exports: */
-        int fd, turned_fd;
-        bool is_turned; /* found newest first, wanted oldest first */
-        GString *lines;
-        GArray *ends; /* of uint64_t: where each line ends */
-        uint64_t written;
-        AuditExportDone export_done;
-        /* Verifications: */
-        bool verifies, has_begun;
-        AuditHead last, head;
-        GArray *heads; /* of AuditHead, by seq */
-        guint heads_done;
-        char *wrong;
-        AuditVerifyDone verify_done;
-        void *userdata;
-} Walk;
 
 char *audit_directory(const Manager *m)
 {
@@ -97,24 +64,24 @@ static void discharge(Manager *m, uid_t uid)
         keeper->n_readers--;
 }
 
-static Walk *walk_new(Manager *m, uid_t uid)
+static AuditWalk *walk_new(Manager *m, uid_t uid)
 {
-        Walk *w = g_new0(Walk, 1);
+        AuditWalk *w = g_new0(AuditWalk, 1);
 
-        *w = (Walk){.manager = m,
-                    .uid = uid,
-                    .fd = -1,
-                    .turned_fd = -1,
-                    .window = BATCH_ROWS,
-                    .batch = audit_batch_new(),
-                    .paths = g_ptr_array_new_with_free_func(g_free),
-                    .last = {.hash = AUDIT_HASH_OF_NONE}};
+        *w = (AuditWalk){.manager = m,
+                         .uid = uid,
+                         .fd = -1,
+                         .turned_fd = -1,
+                         .window = BATCH_ROWS,
+                         .batch = audit_batch_new(),
+                         .paths = g_ptr_array_new_with_free_func(g_free),
+                         .last = {.hash = AUDIT_HASH_OF_NONE}};
         return w;
 }
 
 static void walk_free(gpointer data)
 {
-        Walk *w = data;
+        AuditWalk *w = data;
 
         for (size_t i = 0; i < G_N_ELEMENTS(w->strings); i++)
                 g_free(w->strings[i]);
@@ -131,7 +98,7 @@ static void walk_free(gpointer data)
         g_free(w);
 }
 
-static void end_walk(Walk *w, int r, const Fault *f)
+static void end_walk(AuditWalk *w, int r, const Fault *f)
 {
         Manager *m = w->manager;
 
@@ -145,190 +112,10 @@ static void end_walk(Walk *w, int r, const Fault *f)
         manager_end_operation(m);
 }
 
-/* -- rows, in a worker ---------------------------------------------------------------------------
- */
-
-static int flush_lines(Walk *w, Fault *f)
-{
-        int r = write_all(w->fd, w->lines->str, w->lines->len);
-
-        w->written += w->lines->len;
-        (void) g_string_truncate(w->lines, 0);
-        return r < 0 ? fault_set_errno(f, r == -ENOSPC ? FAULT_NO_SPACE : FAULT_IO, r,
-                                       "cannot export the audit rows")
-                     : 0;
-}
-
-static int export_row(Walk *w, const AuditRow *row, Fault *f)
-{
-        audit_line_append(w->lines, row);
-        w->left--;
-        if (w->is_turned) {
-                uint64_t end = w->written + w->lines->len;
-                (void) g_array_append_val(w->ends, end);
-        }
-        return w->lines->len >= FLUSH_SIZE ? flush_lines(w, f) : 0;
-}
-
-/* What was written down elsewhere. */
-static char *check_elsewhere(Walk *w)
-{
-        while (w->heads && w->heads_done < w->heads->len) {
-                const AuditHead *head = &g_array_index(w->heads, AuditHead, w->heads_done);
-                if (head->seq > w->last.seq)
-                        break;
-                if (head->seq == w->last.seq && !g_str_equal(head->hash, w->last.hash))
-                        return g_strdup_printf("row %" PRIu64
-                                               " was changed: its hash was written down elsewhere "
-                                               "as %s",
-                                               head->seq, head->hash);
-                w->heads_done++;
-        }
-        return NULL;
-}
-
-static void verify_row(Walk *w, const AuditRow *row)
-{
-        w->wrong = audit_check_row(&w->last, row);
-        if (!w->wrong)
-                w->wrong = check_elsewhere(w);
-}
-
-static bool is_enough(const Walk *w)
-{
-        return w->wrong || (!w->verifies && w->left == 0);
-}
-
-static int take_row(Walk *w, const AuditRow *row, Fault *f)
-{
-        if (!w->verifies)
-                return export_row(w, row, f);
-        verify_row(w, row);
-        return 0;
-}
-
-static int run_batch(void *request, Fault *f)
-{
-        Walk *w = request;
-        int r = 0;
-
-        for (guint i = 0; i < w->batch->rows->len && r == 0 && !is_enough(w); i++)
-                r = take_row(w, &g_array_index(w->batch->rows, AuditRow, i), f);
-        return r;
-}
-
-/* -- files of sealed rows, in a worker ------------------------------------------------------------
- */
-
-static const AuditSegment *get_segment(const Walk *w, const char **ret_path)
-{
-        guint i = w->is_descending ? w->segments->len - 1 - w->segments_done : w->segments_done;
-
-        *ret_path = w->paths->pdata[i];
-        return &g_array_index(w->segments, AuditSegment, i);
-}
-
-/* A line without any of these cannot match; most of a long trail need not be parsed. */
-static bool may_match(const AuditFilter *filter, const char *line, size_t size)
-{
-        const char *const words[] = {filter->sandbox, filter->agent, filter->phase, filter->error};
-
-        for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
-                if (words[i] && !strpbrk(words[i], "\"\\/") &&
-                    !memmem(line, size, words[i], strlen(words[i])))
-                        return false;
-        return true;
-}
-
-static int take_line(Walk *w, const char *line, size_t size, Fault *f)
-{
-        g_autoptr(Json) owner = NULL;
-        AuditRow row;
-
-        if (!w->verifies && !may_match(&w->whole, line, size))
-                return 0;
-        int r = audit_line_parse(line, size, &row, &owner, f);
-        if (r < 0 || (!w->verifies && !audit_filter_matches(&w->whole, &row)))
-                return r;
-        return take_row(w, &row, f);
-}
-
-static int take_lines(Walk *w, const char *text, size_t size, Fault *f)
-{
-        size_t begin = 0, end = size;
-        int r = 0;
-
-        if (size > 0 && text[size - 1] != '\n')
-                return fault_set(f, FAULT_INVALID_ARGUMENT, "its last line has no end");
-        while (r == 0 && begin < end && !is_enough(w)) {
-                const char *line = text + begin;
-                size_t length;
-                if (w->is_descending) {
-                        const char *before = memrchr(line, '\n', end - begin - 1);
-                        const char *first = before ? before + 1 : line;
-                        length = (size_t) (text + end - 1 - first);
-                        line = first;
-                        end = (size_t) (first - text);
-                } else {
-                        length = (size_t) ((const char *) memchr(line, '\n', end - begin) - line);
-                        begin += length + 1;
-                }
-                r = take_line(w, line, length, f);
-        }
-        return r;
-}
-
-/* Of a verification: what cannot be read is a finding, not a failure. */
-static int run_segment(void *request, Fault *f)
-{
-        Walk *w = request;
-        const char *path;
-        const AuditSegment *segment = get_segment(w, &path);
-        g_autofree char *text = NULL, *why = NULL;
-        size_t size;
-        Fault fault = {0};
-
-        if (w->verifies && !g_str_equal(segment->previous_hash, w->last.hash))
-                w->wrong = g_strdup_printf("row %" PRIu64 " was changed: the segment '%s' follows "
-                                           "another one",
-                                           w->last.seq, path);
-        if (w->wrong)
-                return 0;
-        int r = file_read(path, SEGMENT_SIZE_MAX, &text, &size, &fault);
-        if (r == 0)
-                r = take_lines(w, text, size, &fault);
-        if (w->wrong) {
-                why = TAKE_PTR(w->wrong);
-                w->wrong = g_strdup_printf("%s, in the segment '%s'", why, path);
-                return 0;
-        }
-        if (!w->verifies)
-                return r < 0 ? fault_set(f, fault.code == FAULT_NO_SPACE ? fault.code : FAULT_IO,
-                                         "the segment '%s' of the audit trail cannot be read: %s",
-                                         path, fault.message)
-                             : 0;
-        if (r < 0)
-                w->wrong = g_strdup_printf("row %" PRIu64 " is missing: the segment '%s' cannot be "
-                                           "read: %s",
-                                           w->last.seq + 1, path, fault.message);
-        else if (w->last.seq < segment->last_seq)
-                w->wrong = g_strdup_printf("row %" PRIu64 " is missing: the segment '%s' was cut "
-                                           "short",
-                                           w->last.seq + 1, path);
-        else if (w->last.seq > segment->last_seq)
-                w->wrong = g_strdup_printf("row %" PRIu64 " was added, in the segment '%s'",
-                                           segment->last_seq + 1, path);
-        else if (!g_str_equal(w->last.hash, segment->last_hash))
-                w->wrong = g_strdup_printf("row %" PRIu64 " was changed: the database knows the "
-                                           "segment '%s' with another end",
-                                           w->last.seq, path);
-        return 0;
-}
-
 /* -- the table, on the loop -----------------------------------------------------------------------
  */
 
-static void move_cursor(Walk *w, uint64_t first, uint64_t last, guint rows, guint wanted)
+static void move_cursor(AuditWalk *w, uint64_t first, uint64_t last, guint rows, guint wanted)
 {
         bool is_cut_short = rows == wanted;
 
@@ -344,7 +131,7 @@ static void move_cursor(Walk *w, uint64_t first, uint64_t last, guint rows, guin
 }
 
 /* Where few rows match, much is looked through at once, but never for long. */
-static int read_window(Walk *w, Fault *f)
+static int read_window(AuditWalk *w, Fault *f)
 {
         AuditFilter window = w->filter;
         guint before = w->batch->rows->len;
@@ -373,7 +160,7 @@ static int read_window(Walk *w, Fault *f)
         return 0;
 }
 
-static int read_table(Walk *w, Fault *f)
+static int read_table(AuditWalk *w, Fault *f)
 {
         uint64_t begun = now_monotonic_usec();
         int r = 0;
@@ -385,7 +172,7 @@ static int read_table(Walk *w, Fault *f)
 }
 
 /* The last rows and the head are read at one moment: nothing is written in between. */
-static int read_chain(Walk *w, Fault *f)
+static int read_chain(AuditWalk *w, Fault *f)
 {
         Manager *m = w->manager;
         int r = store_read_audit_chain(m->store, w->last.seq, !w->has_begun, BATCH_ROWS,
@@ -398,26 +185,11 @@ static int read_chain(Walk *w, Fault *f)
         return store_load_audit_head(m->store, &w->head, f);
 }
 
-static void check_end(Walk *w)
-{
-        if (w->wrong)
-                return;
-        w->wrong = audit_check_head(&w->last, &w->head);
-        if (!w->wrong && w->heads && w->heads_done < w->heads->len)
-                w->wrong = g_strdup_printf(
-                        "row %" PRIu64 " is missing: row %" PRIu64 " was written down elsewhere, "
-                        "the last is %" PRIu64,
-                        w->last.seq + 1, g_array_index(w->heads, AuditHead, w->heads->len - 1).seq,
-                        w->last.seq);
-}
-
 /* -- from one piece to the next
  * -------------------------------------------------------------------- */
 
-static int run_end(void *request, Fault *f);
-
 typedef struct Piece {
-        Walk *walk; /* NULL once it has gone on */
+        AuditWalk *walk; /* NULL once it has gone on */
         int (*run)(void *walk, Fault *f);
 } Piece;
 
@@ -438,7 +210,7 @@ static void free_piece(gpointer data)
 }
 
 /* One of all walks that are to go on has a turn in each round of the loop. */
-static void go_on(Walk *w)
+static void go_on(AuditWalk *w)
 {
         AuditKeeper *keeper = w->manager->audit;
 
@@ -449,18 +221,18 @@ static void go_on(Walk *w)
 static void piece_done(void *request, int r, const Fault *f, void *userdata)
 {
         Piece *piece = request;
-        Walk *w = TAKE_PTR(piece->walk);
+        AuditWalk *w = TAKE_PTR(piece->walk);
 
         (void) userdata;
         audit_batch_clear(w->batch);
-        w->segments_done += piece->run == run_segment;
-        if (r < 0 || piece->run == run_end)
+        w->segments_done += piece->run == audit_run_segment;
+        if (r < 0 || piece->run == audit_run_end)
                 end_walk(w, r, f);
         else
                 go_on(w);
 }
 
-static void submit(Walk *w, int (*run)(void *walk, Fault *f))
+static void submit(AuditWalk *w, int (*run)(void *walk, Fault *f))
 {
         Piece *piece = g_new0(Piece, 1);
 
@@ -468,49 +240,19 @@ static void submit(Walk *w, int (*run)(void *walk, Fault *f))
         (void) workers_submit(w->manager->workers, run_piece, piece_done, piece, free_piece, NULL);
 }
 
-/* All lines are there: the last first, if they were found the other way round. */
-static int run_end(void *request, Fault *f)
-{
-        Walk *w = request;
-        if (w->verifies) {
-                check_end(w);
-                return 0;
-        }
-        int r = flush_lines(w, f);
-        if (r < 0 || !w->is_turned)
-                return r;
-        for (guint i = w->ends->len; r == 0 && i-- > 0;) {
-                uint64_t begin = i > 0 ? g_array_index(w->ends, uint64_t, i - 1) : 0;
-                size_t at = w->lines->len;
-                size_t size = (size_t) (g_array_index(w->ends, uint64_t, i) - begin);
-
-                (void) g_string_set_size(w->lines, at + size);
-                r = pread_all(w->fd, w->lines->str + at, size, begin);
-                if (r < 0)
-                        return fault_set_errno(f, FAULT_IO, r, "cannot export the audit rows");
-                if (w->lines->len < FLUSH_SIZE && i > 0)
-                        continue;
-                int fd = w->fd;
-                w->fd = w->turned_fd;
-                r = flush_lines(w, f);
-                w->fd = fd;
-        }
-        return r;
-}
-
 /* Reads what comes next, or gives it to a worker. */
-static void step(Walk *w)
+static void step(AuditWalk *w)
 {
         bool has_segments = w->segments_done < w->segments->len;
         Fault f = {0};
         int r = 0;
 
-        if (is_enough(w) || (w->is_table_done && !has_segments)) {
-                submit(w, run_end);
+        if (audit_walk_is_over(w) || (w->is_table_done && !has_segments)) {
+                submit(w, audit_run_end);
                 return;
         }
         if (has_segments && (!w->is_descending || w->is_table_done)) {
-                submit(w, run_segment);
+                submit(w, audit_run_segment);
                 return;
         }
         r = w->verifies ? read_chain(w, &f) : read_table(w, &f);
@@ -518,13 +260,13 @@ static void step(Walk *w)
                 end_walk(w, r, &f);
                 return;
         }
-        submit(w, run_batch);
+        submit(w, audit_run_batch);
 }
 
 static int on_turn(sd_event_source *source, void *userdata)
 {
         Manager *m = userdata;
-        Walk *w = g_queue_pop_head(&m->audit->waiting);
+        AuditWalk *w = g_queue_pop_head(&m->audit->waiting);
 
         (void) source;
         if (!g_queue_is_empty(&m->audit->waiting))
@@ -576,7 +318,7 @@ static bool may_have(const AuditFilter *filter, const AuditSegment *segment)
 }
 
 /* Their files as of now, oldest first. */
-static int load_segments(Walk *w, Fault *f)
+static int load_segments(AuditWalk *w, Fault *f)
 {
         int r = store_load_audit_segments(w->manager->store, &w->segments, f);
 
@@ -592,7 +334,7 @@ static int load_segments(Walk *w, Fault *f)
 }
 
 /* Takes the walk, also on failure. */
-static int begin_walk(Walk *w, Fault *f)
+static int begin_walk(AuditWalk *w, Fault *f)
 {
         Manager *m = w->manager;
         int r = load_segments(w, f);
@@ -621,7 +363,7 @@ static int open_output(const Manager *m, int *ret, Fault *f)
                         : 0;
 }
 
-static void set_filter(Walk *w, const AuditQuery *query)
+static void set_filter(AuditWalk *w, const AuditQuery *query)
 {
         const char *const texts[] = {query->object, query->kind,  query->sandbox,
                                      query->agent,  query->phase, query->error};
@@ -654,7 +396,7 @@ int audit_export(Manager *m, const Caller *caller, const AuditQuery *query, Audi
         if (!caller_is_admin(caller) && query->has_caller_uid && query->caller_uid != caller->uid)
                 return fault_set(f, FAULT_DENIED,
                                  "only root may ask for the audit rows of another user's calls");
-        Walk *w = walk_new(m, caller->uid);
+        AuditWalk *w = walk_new(m, caller->uid);
         set_filter(w, query);
         w->whole.has_reader_uid = !caller_is_admin(caller);
         w->whole.reader_uid = caller->uid;
@@ -705,7 +447,7 @@ int audit_verify(Manager *m, const Caller *caller, const AuditHead *heads, size_
 
         if (r < 0)
                 return r;
-        Walk *w = walk_new(m, caller->uid);
+        AuditWalk *w = walk_new(m, caller->uid);
         w->verifies = true;
         w->left = UINT64_MAX;
         w->heads = g_array_new(FALSE, FALSE, sizeof(AuditHead));

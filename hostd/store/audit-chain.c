@@ -139,7 +139,7 @@ int store_read_audit_chain(Store *s, uint64_t after_seq, bool with_strays, unsig
 int store_verify_audit(Store *s, bool *ret_intact, uint64_t *ret_rows, char **ret_detail, Fault *f)
 {
         Check check = {.wrong = NULL};
-        AuditHead head;
+        AuditHead head = {.seq = 0};
 
         int r = store_load_audit_head(s, &head, f);
         if (r == 0)

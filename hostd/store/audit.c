@@ -157,7 +157,7 @@ static int change_open(Store *s, const char *sql, uint64_t seq, Fault *f)
 /* A row that somebody added behind the head does not keep us from writing; verifying finds it. */
 static int append_after_head(Store *s, AuditRow *row, Fault *f)
 {
-        AuditHead head;
+        AuditHead head = {.seq = 0};
         int64_t last = 0;
 
         int r = store_load_audit_head(s, &head, f);
