@@ -538,7 +538,7 @@ TemplateWarmth template_warmth(const Template *t)
 /* The image that an earlier process was asked for had been made. */
 static void end_resumed(const Template *t)
 {
-        g_autofree char *path = bus_path(t);
+        g_autofree char *path = warm_bus_path(t);
 
         (void) audit_end(audit_resume(t->manager, "template.warm", path), 0, NULL);
 }
