@@ -36,7 +36,8 @@ static Json *find_open(const Timeline *t, Json *row)
 
         if (begin_seq > 0)
                 return g_hash_table_lookup(t->open, GSIZE_TO_POINTER(begin_seq));
-        if (*json_text(row, "sandbox_id") || (strcmp(phase, "done") && strcmp(phase, "failed")))
+        if (*json_text(row, "sandbox_id") ||
+            (!g_str_equal(phase, "done") && !g_str_equal(phase, "failed")))
                 return NULL;
         g_hash_table_iter_init(&i, t->open);
         while (g_hash_table_iter_next(&i, NULL, &event))

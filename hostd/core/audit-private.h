@@ -25,33 +25,31 @@ void audit_seal_free(struct Seal *seal);
 /* One that goes through the trail, for an export or to verify it: core/audit-trail.c. */
 typedef struct AuditWalk {
         Manager *manager;
-        uid_t uid;
         AuditFilter filter; /* narrowed to the table; with strings of its own: */
         char *strings[6];
         AuditFilter whole; /* as asked for, for files */
-        bool is_descending;
-        uint64_t left; /* rows that are still wanted */
+        uint64_t left;     /* rows that are still wanted */
         uint64_t cursor, window;
-        bool is_table_done;
         GArray *segments; /* of AuditSegment, oldest first */
         GPtrArray *paths;
-        guint segments_done;
         AuditBatch *batch;
         /* Exports: */
-        int fd, turned_fd;
-        bool is_turned; /* found newest first, wanted oldest first */
         GString *lines;
         GArray *ends; /* of uint64_t: where each line ends */
         uint64_t written;
         AuditExportDone export_done;
         /* Verifications: */
-        bool verifies, has_begun;
         AuditHead last, head;
         GArray *heads; /* of AuditHead, by seq */
-        guint heads_done;
         char *wrong;
         AuditVerifyDone verify_done;
         void *userdata;
+        uid_t uid;
+        guint segments_done, heads_done;
+        int fd, turned_fd;
+        bool verifies, has_begun;
+        bool is_descending, is_table_done;
+        bool is_turned; /* found newest first, wanted oldest first */
 } AuditWalk;
 
 /* core/audit-walk.c, each a piece of it in a worker: the rows of its batch; its next segment; what
