@@ -55,7 +55,7 @@ static bool goes_to_journal(void)
 }
 
 __attribute__((format(printf, 3, 0))) static void write_out(int priority, const char *const *fields,
-                                                       const char *format, va_list ap)
+                                                            const char *format, va_list ap)
 {
         g_autofree char *raw = g_strdup_vprintf(format, ap);
         char text[2048];

@@ -180,7 +180,7 @@ struct Sandbox {
         bool is_foreign_told;
         unsigned nic_generation;
         uint64_t plug_retry_usec; /* monotonic: no sooner is it plugged in */
-        uint64_t drops_told; /* frames, in the trail */
+        uint64_t drops_told;      /* frames, in the trail */
         Fault network_fault;
         struct NetworkChange *network_change;
         GArray *named; /* addresses of names that it was let to */
