@@ -298,6 +298,9 @@ demo: deps ## install what is missing, build, and run the main story on real lib
 bench: all test-programs guests $(call test_programs,bench) ## measure against floors; ends with one JSON line (root)
 	tests/bench/run $(OUT)
 
+bench-audit: $(OUT)/tests/core/bench-audit ## how long a trail of a million rows takes: queries, verifying, exporting
+	$<
+
 # -- fuzzing -----------------------------------------------------------------------------------
 FUZZERS = $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
 FUZZ_LAYERS := diff resolve run host loop base
