@@ -396,7 +396,7 @@ clean: ## remove build/ but for the test guests
 distclean: ## remove all of build/
 	rm -rf build
 
-.PHONY: .FORCE all help check check-unit check-slow check-live check-asan test-programs guests demo bench fuzz fuzz-corpus \
+.PHONY: .FORCE all help check check-unit check-slow check-live check-asan test-programs guests demo bench bench-audit fuzz fuzz-corpus \
 	lint analyze install uninstall deps clean distclean
 
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

@@ -46,7 +46,7 @@ int audit_write_end(AuditEntry *entry, int r, const Fault *f, Fault *ret_fault);
 AuditEntry *audit_end(AuditEntry *entry, int r, const Fault *f);
 
 /* Takes up a call whose "begin" row an earlier process has written and not ended: its end is
- * fluid-hostd's. NULL where there is none. */
+ * fluid-hostd's. NULL where there is none, or it was sealed meanwhile. */
 AuditEntry *audit_resume(Manager *m, const char *kind, const char *object);
 
 /* Frees the entry without a row: its "begin" was rolled back, or its end written. NULL is allowed.
@@ -95,8 +95,8 @@ typedef struct AuditQuery {
 } AuditQuery;
 
 /* How many may be under way for one user; of all. */
-#define AUDIT_READERS_PER_UID_MAX 8
-#define AUDIT_READERS_MAX         64
+#define AUDIT_READERS_PER_UID_MAX 4
+#define AUDIT_READERS_MAX         16
 
 /* `fd` is borrowed. */
 typedef void (*AuditExportDone)(int fd, int r, const Fault *f, void *userdata);

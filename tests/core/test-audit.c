@@ -111,6 +111,32 @@ static void test_export(void)
                "a time that ends before it begins is refused");
 }
 
+/* A user who asks again and again keeps nobody else from asking. */
+static void test_readers(void)
+{
+        const Caller own = {.uid = 1000}, other = {.uid = 1001};
+        Exported e[AUDIT_READERS_PER_UID_MAX + 2] = {{0}};
+        unsigned n = 0, ended = 0;
+        int r;
+
+        while (n < G_N_ELEMENTS(e) - 1 &&
+               audit_export(fixture.manager, &own, &(AuditQuery){.limit = 2}, on_exported, &e[n],
+                            fresh_fault()) >= 0)
+                n++;
+        tap_ok(n == AUDIT_READERS_PER_UID_MAX && fixture.fault.code == FAULT_LIMITS_EXCEEDED,
+               "a user may ask %u times at once", n);
+        r = audit_export(fixture.manager, &other, &(AuditQuery){.limit = 2}, on_exported, &e[n],
+                         fresh_fault());
+        tap_is_int(r, 0, "which does not count for others");
+        settle();
+        for (unsigned i = 0; i <= n; i++) {
+                ended += e[i].has_ended && e[i].r >= 0;
+                g_free(e[i].text);
+        }
+        tap_is_int(ended, n + 1, "all are answered");
+        tap_ok(count_lines(&own, &(AuditQuery){.limit = 2}, &r) == 2, "and may ask again");
+}
+
 /* What fluid does by itself is told, too. */
 static void test_own_caller(void)
 {
@@ -127,6 +153,7 @@ int main(void)
         test_refusals();
         test_no_row_no_effect();
         test_export();
+        test_readers();
         test_own_caller();
         stop_fixture();
         return tap_done();
