@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/quantity.h"
+#include "core/playbook.h"
 
 #include <string.h>
 
@@ -48,6 +49,14 @@ static AuditSubject subject_of_template(const Template *t)
         return subject;
 }
 
+static AuditSubject subject_of_playbook(const PlaybookRow *row)
+{
+        return (AuditSubject){.sandbox_id = row->sandbox_id.text,
+                              .sandbox_name = row->sandbox_name,
+                              .agent = row->agent,
+                              .owner_uid = row->owner_uid};
+}
+
 static AuditSubject find_subject(const Manager *m, const char *path)
 {
         static const char *const parts[_OBJECT_KIND_MAX] = {
@@ -56,6 +65,7 @@ static AuditSubject find_subject(const Manager *m, const char *path)
                 [OBJECT_SNAPSHOT] = "/sh/fluid/Host1/snapshot/",
                 [OBJECT_COMMAND] = "/sh/fluid/Host1/command/",
                 [OBJECT_APPROVAL] = "/sh/fluid/Host1/approval/",
+                [OBJECT_PLAYBOOK] = "/sh/fluid/Host1/playbook/",
         };
 
         for (ObjectKind kind = 0; kind < _OBJECT_KIND_MAX; kind++) {
@@ -76,6 +86,8 @@ static AuditSubject find_subject(const Manager *m, const char *path)
                         return audit_subject_of_sandbox(sandbox_row(command_sandbox(object)));
                 case OBJECT_APPROVAL:
                         return audit_subject_of_approval(m, approval_row(object));
+                case OBJECT_PLAYBOOK:
+                        return subject_of_playbook(playbook_row(object));
                 case _OBJECT_KIND_MAX:
                         break;
                 }

@@ -490,10 +490,8 @@ static void on_reset(const char *sandbox_id, void *userdata)
                 sandbox_rebooted(s);
 }
 
-static const HypervisorObserver hypervisor_observer = {.connected = on_connected,
-                                                       .domain = on_domain,
-                                                       .devices = on_devices,
-                                                       .reset = on_reset};
+static const HypervisorObserver hypervisor_observer = {
+        .connected = on_connected, .domain = on_domain, .devices = on_devices, .reset = on_reset};
 
 /* -- foreign domains ------------------------------------------------------------------------ */
 
