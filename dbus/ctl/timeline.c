@@ -25,7 +25,7 @@ static void copy(Json *to, const char *key, Json *from, const char *from_key)
                 (void) json_object_object_add(to, key, json_object_get(value));
 }
 
-/* Rows of before 0.4 do not say what they end: it is the last of that kind on that object. */
+/* Rows of before 0.3 do not say what they end: it is the last of that kind on that object. */
 static Json *find_open(const Timeline *t, Json *row)
 {
         uint64_t begin_seq = json_number(row, "begin_seq");

@@ -74,8 +74,11 @@ static int record_end(Playbook *p, const PlaybookRow *next, AuditEntry *entry, i
 /* Takes both. What cannot be written is true all the same, until the next start finds it out. */
 static void end_row(Playbook *p, PlaybookRow *next, AuditEntry *entry, int result, const Fault *why)
 {
+        Json *detail = json_object_new_object();
         Fault f = {0};
 
+        (void) json_object_object_add(detail, "verified", json_object_new_string(next->verified));
+        audit_set_result(entry, detail);
         if (record_end(p, next, entry, result, why, &f) < 0) {
                 log_error("the end of the verification of playbook %s cannot be saved: %s",
                           p->row->id.text, f.message);

@@ -49,7 +49,7 @@ static bool is_set(const char *text)
         return text && *text;
 }
 
-/* Rows of before 0.4 say nothing of what they are about. */
+/* Rows of before 0.3 say nothing of what they are about. */
 static bool has_subject(const AuditRow *row)
 {
         return is_set(row->sandbox_id) || is_set(row->sandbox_name) || is_set(row->agent) ||

@@ -272,7 +272,7 @@ typedef struct AuditRow {
 
 /* The hash is SHA-256 over the previous row's hash (64 zeros before the first) and this row's
  * fields in the order above up to `error`, and from there to `begin_seq` unless these are all
- * empty, UID_NONE and 0, as in rows of before 0.4: each as text with its length in bytes before it
+ * empty, UID_NONE and 0, as in rows of before 0.3: each as text with its length in bytes before it
  * ("LENGTH:TEXT", numbers in decimal), so that no two rows read alike. Of any thread. */
 void audit_hash(const AuditRow *row, const char *previous, char ret_hash[static SHA256_HEX_SIZE]);
 

@@ -261,7 +261,7 @@ static void test_verify_many(void)
         tap_note("took %" PRIu64 " ms", took / 1000);
 }
 
-/* Rows of before 0.4, when the table had no more columns. */
+/* Rows of before 0.3, when the table had no more columns. */
 static void test_old_trail(void)
 {
         AuditRow row = audit_row("sandbox.pause", "/sandbox/1");
