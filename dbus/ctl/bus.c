@@ -225,6 +225,19 @@ int bus_read(BusMessage *reply, Fault *f, const char *types, ...)
         return 0;
 }
 
+int bus_call_path(Ctl *ctl, BusMessage *m, uint64_t timeout_usec, char **ret_path, Fault *f)
+{
+        g_autoptr(BusMessage) reply = NULL;
+        const char *path;
+        int r = bus_call(ctl, m, timeout_usec, &reply, f);
+
+        if (r >= 0)
+                r = bus_read(reply, f, "o", &path);
+        if (r >= 0)
+                *ret_path = g_strdup(path);
+        return r;
+}
+
 void bus_options_open(BusMessage *m)
 {
         (void) sd_bus_message_open_container(m, 'a', "{sv}");

@@ -41,6 +41,9 @@ int bus_request(Ctl *ctl, uint64_t timeout_usec, const char *path, const char *i
 /* Reads from a reply as sd_bus_message_read() does; FAULT_INTERNAL where it has other types. */
 int bus_read(BusMessage *reply, Fault *f, const char *types, ...);
 
+/* bus_call() of a method that answers an object's path, which the caller frees. */
+int bus_call_path(Ctl *ctl, BusMessage *m, uint64_t timeout_usec, char **ret_path, Fault *f);
+
 /* One property of an object, as JSON. */
 int bus_property(Ctl *ctl, const char *path, const char *interface, const char *name, Json **ret,
                  Fault *f);

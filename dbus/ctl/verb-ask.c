@@ -53,9 +53,8 @@ static const Option options[] = {
 
 static int request(Ctl *ctl, const char *summary, char **ret_path, Fault *f)
 {
-        g_autoptr(BusMessage) m = NULL, reply = NULL;
+        g_autoptr(BusMessage) m = NULL;
         g_autofree char *playbook = NULL;
-        const char *path;
         int r = arg.playbook ? playbook_find(ctl, arg.playbook, &playbook, f) : 0;
 
         if (r >= 0)
@@ -77,12 +76,7 @@ static int request(Ctl *ctl, const char *summary, char **ret_path, Fault *f)
         bus_option_strings(m, "alternatives", arg.alternatives);
         bus_option_u64(m, "timeout_usec", arg.timeout);
         bus_options_close(m);
-        r = bus_call(ctl, m, BUS_TIMEOUT_USEC, &reply, f);
-        if (r >= 0)
-                r = bus_read(reply, f, "o", &path);
-        if (r >= 0)
-                *ret_path = g_strdup(path);
-        return r;
+        return bus_call_path(ctl, m, BUS_TIMEOUT_USEC, ret_path, f);
 }
 
 static int await(Ctl *ctl, const char *path, Fault *f)

@@ -46,8 +46,7 @@ static void free_branch(gpointer data)
 static int call_branch(Ctl *ctl, const char *source, const char *point, const char *name,
                        char **ret_path, Fault *f)
 {
-        g_autoptr(BusMessage) m = NULL, reply = NULL;
-        const char *path;
+        g_autoptr(BusMessage) m = NULL;
 
         int r = bus_method(ctl, source, INTERFACE_SANDBOX, "Branch", &m, f);
         if (r < 0)
@@ -58,12 +57,7 @@ static int call_branch(Ctl *ctl, const char *source, const char *point, const ch
         if (r < 0)
                 return r;
         bus_options_close(m);
-        r = bus_call(ctl, m, BUS_TIMEOUT_LONG_USEC, &reply, f);
-        if (r >= 0)
-                r = bus_read(reply, f, "o", &path);
-        if (r >= 0)
-                *ret_path = g_strdup(path);
-        return r;
+        return bus_call_path(ctl, m, BUS_TIMEOUT_LONG_USEC, ret_path, f);
 }
 
 /* Begins one. `point` becomes the snapshot that was taken for it where it was "now". */

@@ -31,8 +31,7 @@ static const Option options[] = {
 
 static int begin(Ctl *ctl, char **ret_path, Fault *f)
 {
-        g_autoptr(BusMessage) m = NULL, reply = NULL;
-        const char *path;
+        g_autoptr(BusMessage) m = NULL;
 
         int r = bus_method(ctl, PATH_ROOT, INTERFACE_MANAGER, "CreateSandbox", &m, f);
         if (r < 0)
@@ -45,12 +44,7 @@ static int begin(Ctl *ctl, char **ret_path, Fault *f)
         if (r < 0)
                 return r;
         bus_options_close(m);
-        r = bus_call(ctl, m, BUS_TIMEOUT_USEC, &reply, f);
-        if (r >= 0)
-                r = bus_read(reply, f, "o", &path);
-        if (r >= 0)
-                *ret_path = g_strdup(path);
-        return r;
+        return bus_call_path(ctl, m, BUS_TIMEOUT_USEC, ret_path, f);
 }
 
 /* With --json it is a part of what is printed. */

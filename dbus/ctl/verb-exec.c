@@ -110,8 +110,7 @@ static int append_input(BusMessage *m, Fault *f)
 
 static int begin(Ctl *ctl, const char *sandbox, char **argv, char **ret_path, Fault *f)
 {
-        g_autoptr(BusMessage) m = NULL, reply = NULL;
-        const char *path;
+        g_autoptr(BusMessage) m = NULL;
 
         int r = bus_method(ctl, sandbox, INTERFACE_SANDBOX, "Exec", &m, f);
         if (r < 0)
@@ -127,12 +126,7 @@ static int begin(Ctl *ctl, const char *sandbox, char **argv, char **ret_path, Fa
         if (r < 0)
                 return r;
         bus_options_close(m);
-        r = bus_call(ctl, m, BUS_TIMEOUT_USEC, &reply, f);
-        if (r >= 0)
-                r = bus_read(reply, f, "o", &path);
-        if (r >= 0)
-                *ret_path = g_strdup(path);
-        return r;
+        return bus_call_path(ctl, m, BUS_TIMEOUT_USEC, ret_path, f);
 }
 
 static int print_id(const Ctl *ctl, const char *path)
