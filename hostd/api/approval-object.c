@@ -76,9 +76,7 @@ static void on_answered(int r, const Fault *f, void *userdata)
         const char *id;
 
         if (r >= 0 && !call_is_orphan(call)) {
-                const Interface *interface =
-                        interface_at(sd_bus_message_get_path(call->message), &id);
-                const Approval *a = interface_find(interface, call->api, &call->caller, id);
+                const Approval *a = call_object(call, &id);
                 r = a ? call_reply(call, &fault, "s", approval_row(a)->state)
                       : fault_set(&fault, FAULT_NOT_FOUND, "approval %s was forgotten", id);
         }
@@ -97,10 +95,9 @@ static int wait_for(Call *call, void *object, Fault *f)
 
 static int reply_content(Call *call, const Approval *a, bool requested, Fault *f)
 {
-        autofd fd = -1;
-        int r = approval_open_content(a, requested, &fd, f);
+        int fd = -1, r = approval_open_content(a, requested, &fd, f);
 
-        return r < 0 ? r : call_reply_file(call, fd, f);
+        return call_reply_opened(call, r, fd, f);
 }
 
 static int content(Call *call, void *object, Fault *f)
@@ -115,10 +112,9 @@ static int requested_content(Call *call, void *object, Fault *f)
 
 static int open_log(Call *call, void *object, Fault *f)
 {
-        autofd fd = -1;
-        int r = approval_open_log(object, &fd, f);
+        int fd = -1, r = approval_open_log(object, &fd, f);
 
-        return r < 0 ? r : call_reply_file(call, fd, f);
+        return call_reply_opened(call, r, fd, f);
 }
 
 static int approve(Call *call, void *object, Fault *f)

@@ -298,3 +298,17 @@ int call_reply_file(Call *call, int fd, Fault *f)
                 return fault_set_errno(f, FAULT_IO, errno, "the document cannot be opened");
         return call_reply(call, f, "h", reader);
 }
+
+void *call_object(Call *call, const char **ret_id)
+{
+        const Interface *interface = interface_at(sd_bus_message_get_path(call->message), ret_id);
+
+        return interface_find(interface, call->api, &call->caller, *ret_id);
+}
+
+int call_reply_opened(Call *call, int r, int fd, Fault *f)
+{
+        autofd owned = fd;
+
+        return r < 0 ? r : call_reply_file(call, owned, f);
+}

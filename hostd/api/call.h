@@ -65,6 +65,13 @@ int call_reply(Call *call, Fault *f, const char *types, ...);
 /* Replies an open file, read-only and from its start whatever mode `fd` has. */
 int call_reply_file(Call *call, int fd, Fault *f);
 
+/* The end of a handler that opened a file, with that result: replies it, and closes it. */
+int call_reply_opened(Call *call, int r, int fd, Fault *f);
+
+/* The object of a call that was under way meanwhile, and its id; NULL where it is gone by now, or
+ * not for the caller's eyes. */
+void *call_object(Call *call, const char **ret_id);
+
 /* Sends a reply that the handler made itself; `r` is the result of the appends to it. */
 int call_send(Call *call, sd_bus_message *reply, int r, Fault *f);
 

@@ -64,39 +64,32 @@ PROPERTY_BY(get_residual, append_residual)
 
 /* -- methods ----------------------------------------------------------------------------------- */
 
-static int reply_file(Call *call, int r, int fd, Fault *f)
-{
-        autofd owned = fd;
-
-        return r < 0 ? r : call_reply_file(call, owned, f);
-}
-
 static int open_archive(Call *call, void *object, Fault *f)
 {
         int fd = -1, r = playbook_open_archive(object, &fd, f);
 
-        return reply_file(call, r, fd, f);
+        return call_reply_opened(call, r, fd, f);
 }
 
 static int open_diff(Call *call, void *object, Fault *f)
 {
         int fd = -1, r = playbook_open_document(object, &fd, f);
 
-        return reply_file(call, r, fd, f);
+        return call_reply_opened(call, r, fd, f);
 }
 
 static int open_log(Call *call, void *object, Fault *f)
 {
         int fd = -1, r = playbook_open_log(object, &fd, f);
 
-        return reply_file(call, r, fd, f);
+        return call_reply_opened(call, r, fd, f);
 }
 
 static int open_residual(Call *call, void *object, Fault *f)
 {
         int fd = -1, r = playbook_open_residual(object, &fd, f);
 
-        return reply_file(call, r, fd, f);
+        return call_reply_opened(call, r, fd, f);
 }
 
 static int verify(Call *call, void *object, Fault *f)
@@ -117,9 +110,7 @@ static void on_verified(int r, const Fault *f, void *userdata)
         const char *id;
 
         if (r >= 0 && !call_is_orphan(call)) {
-                const Interface *interface =
-                        interface_at(sd_bus_message_get_path(call->message), &id);
-                const Playbook *p = interface_find(interface, call->api, &call->caller, id);
+                const Playbook *p = call_object(call, &id);
                 r = p ? call_reply(call, &fault, "s", playbook_row(p)->verified)
                       : fault_set(&fault, FAULT_NOT_FOUND, "playbook %s was removed", id);
         }
