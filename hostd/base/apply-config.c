@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/quantity.h"
+#include "base/setting-file.h"
 
 #include <string.h>
 
@@ -154,44 +155,29 @@ static int set_key(ApplyConfig *c, const Key *key, const char *text, Fault *f)
         g_assert_not_reached();
 }
 
-static int parse_line(ApplyConfig *c, char *line, bool *seen, Fault *f)
+static char *name_of(size_t key)
 {
-        char *equals = strchr(line, '=');
-        Fault why = {0};
-
-        if (!equals)
-                return fault_set(f, FAULT_INVALID_ARGUMENT, "expected 'key = value'");
-        *equals = '\0';
-        g_strchomp(line);
-        for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
-                if (!g_str_equal(keys[i].name, line))
-                        continue;
-                if (seen[i])
-                        return fault_set(f, FAULT_INVALID_ARGUMENT, "'%s' is set twice", line);
-                seen[i] = true;
-                int r = set_key(c, &keys[i], g_strstrip(equals + 1), &why);
-                return r < 0 ? fault_set(f, why.code, "%s: %s", line, why.message) : 0;
-        }
-        return fault_set(f, FAULT_INVALID_ARGUMENT, "unknown key '%.80s'; see apply.conf(5)", line);
+        return g_strdup(keys[key].name);
 }
+
+static int set_by_number(void *config, size_t key, const char *value, Fault *f)
+{
+        return set_key(config, &keys[key], value, f);
+}
+
+static const SettingForm form = {.manual = "apply.conf(5)",
+                                 .n_keys = G_N_ELEMENTS(keys),
+                                 .name = name_of,
+                                 .set = set_by_number};
 
 static int parse(const char *path, const char *text, ApplyConfig *c, Fault *f)
 {
-        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-        bool seen[G_N_ELEMENTS(keys)] = {false};
-
         for (size_t i = 0; i < G_N_ELEMENTS(keys); i++)
                 if (keys[i].default_text)
                         g_assert(set_key(c, &keys[i], keys[i].default_text, NULL) == 0);
-        for (size_t i = 0; lines[i]; i++) {
-                char *line = g_strstrip(lines[i]);
-                Fault why = {0};
-                if (!*line || *line == '#')
-                        continue;
-                if (parse_line(c, line, seen, &why) < 0)
-                        return fault_set(f, FAULT_INVALID_ARGUMENT, "%s:%zu: %s", path, i + 1,
-                                         why.message);
-        }
+        int r = setting_file_parse(&form, path, text, c, f);
+        if (r < 0)
+                return r;
         if (!c->inventory)
                 return fault_set(f, FAULT_INVALID_ARGUMENT,
                                  "%s: no inventory: set inventory to the path of one", path);

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/quantity.h"
+#include "base/setting-file.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -237,27 +238,20 @@ Config *config_free(Config *c)
         return NULL;
 }
 
-static int parse_line(Config *c, char *line, bool *seen, Fault *f)
+static char *name_of(size_t key)
 {
-        char *equals = strchr(line, '=');
-
-        if (!equals)
-                return fault_set(f, FAULT_INVALID_ARGUMENT, "expected 'key = value'");
-        *equals = '\0';
-        g_strchomp(line);
-        for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
-                g_autofree char *name = file_name(keys + i);
-                if (!g_str_equal(name, line))
-                        continue;
-                if (seen[i])
-                        return fault_set(f, FAULT_INVALID_ARGUMENT, "'%s' is set twice", name);
-                seen[i] = true;
-                Fault why = {0};
-                int r = set_key(c, keys + i, g_strstrip(equals + 1), &why);
-                return r < 0 ? fault_set(f, why.code, "%s: %s", name, why.message) : 0;
-        }
-        return fault_set(f, FAULT_INVALID_ARGUMENT, "unknown key '%.80s'; see fluid.conf(5)", line);
+        return file_name(keys + key);
 }
+
+static int set_by_number(void *config, size_t key, const char *value, Fault *f)
+{
+        return set_key(config, keys + key, value, f);
+}
+
+static const SettingForm form = {.manual = "fluid.conf(5)",
+                                 .n_keys = G_N_ELEMENTS(keys),
+                                 .name = name_of,
+                                 .set = set_by_number};
 
 static int check_together(const char *path, const Config *c, Fault *f)
 {
@@ -292,20 +286,11 @@ static void find_files(Config *c, const char *path)
 int config_parse(const char *path, const char *text, Config **ret, Fault *f)
 {
         g_autoptr(Config) c = config_new();
-        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-        bool seen[G_N_ELEMENTS(keys)] = {false};
 
         find_files(c, path);
-        for (size_t i = 0; lines[i]; i++) {
-                char *line = g_strstrip(lines[i]);
-                Fault why = {0};
-                if (!*line || *line == '#')
-                        continue;
-                if (parse_line(c, line, seen, &why) < 0)
-                        return fault_set(f, FAULT_INVALID_ARGUMENT, "%s:%zu: %s", path, i + 1,
-                                         why.message);
-        }
-        int r = check_together(path, c, f);
+        int r = setting_file_parse(&form, path, text, c, f);
+        if (r == 0)
+                r = check_together(path, c, f);
         if (r < 0)
                 return r;
         *ret = g_steal_pointer(&c);
