@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/quantity.h"
+#include "dbus/ctl/pager.h"
 #include "dbus/ctl/print.h"
 
 #include <errno.h>
@@ -30,9 +31,21 @@ static int copy(int from, FILE *to, Fault *f)
         return 0;
 }
 
+static bool is_stdout(const char *file)
+{
+        return !file || g_str_equal(file, "-");
+}
+
+int extraction_check_tar(Ctl *ctl, const char *file, Fault *f)
+{
+        if (!is_stdout(file) || !output_is_terminal())
+                return 0;
+        return usage_error(ctl, f, "an archive is nothing for a terminal: name a file");
+}
+
 int extraction_write_tar(const Ctl *ctl, int archive, const char *file, bool replace, Fault *f)
 {
-        if (!file || g_str_equal(file, "-"))
+        if (is_stdout(file))
                 return copy(archive, stdout, f);
         int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY;
         autofd fd = open(file, flags | (replace ? O_TRUNC : O_EXCL), 0666);

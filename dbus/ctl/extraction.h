@@ -6,6 +6,9 @@
 #include "dbus/ctl/ctl.h"
 #include "dbus/ctl/unpack.h"
 
+/* Wrong usage where an archive as it is would go to a terminal. */
+int extraction_check_tar(Ctl *ctl, const char *file, Fault *f);
+
 /* As it is: to a new file (with `replace` also to one that is there), or to standard output where
  * that is NULL or "-". FAULT_EXISTS, IO. */
 int extraction_write_tar(const Ctl *ctl, int archive, const char *file, bool replace, Fault *f);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/cleanup.h"
 #include "dbus/ctl/extraction.h"
-#include "dbus/ctl/pager.h"
 #include "dbus/ctl/sandbox.h"
 #include "dbus/ctl/verbs.h"
 
@@ -37,10 +36,7 @@ static int check_options(Ctl *ctl, const char *destination, Fault *f)
                                    "--keep-owner");
         if (arg.unpack.keep_owner && geteuid() != 0)
                 return usage_error(ctl, f, "only root can give files away: leave out --keep-owner");
-        bool to_stdout = arg.tar && (!destination || g_str_equal(destination, "-"));
-        if (to_stdout && output_is_terminal())
-                return usage_error(ctl, f, "an archive is nothing for a terminal: name a file");
-        return 0;
+        return arg.tar ? extraction_check_tar(ctl, destination, f) : 0;
 }
 
 static int run(Ctl *ctl, char **args, Fault *f)

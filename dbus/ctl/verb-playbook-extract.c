@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/cleanup.h"
 #include "dbus/ctl/extraction.h"
-#include "dbus/ctl/pager.h"
 #include "dbus/ctl/playbook.h"
 #include "dbus/ctl/verbs.h"
 
@@ -23,14 +22,13 @@ static int run(Ctl *ctl, char **args, Fault *f)
 {
         g_autoptr(BusMessage) reply = NULL;
         g_autofree char *path = NULL;
-        bool to_stdout = arg.tar && (!args[1] || g_str_equal(args[1], "-"));
         int fd = -1, r;
 
-        if (to_stdout && output_is_terminal())
-                return usage_error(ctl, f, "an archive is nothing for a terminal: name a file");
         if (!arg.tar && !args[1])
                 return usage_error(ctl, f, "name the directory to write to");
-        r = playbook_find(ctl, args[0], &path, f);
+        r = arg.tar ? extraction_check_tar(ctl, args[1], f) : 0;
+        if (r >= 0)
+                r = playbook_find(ctl, args[0], &path, f);
         if (r >= 0)
                 r = bus_request(ctl, BUS_TIMEOUT_USEC, path, INTERFACE_PLAYBOOK, "Open", &reply, f,
                                 NULL);
