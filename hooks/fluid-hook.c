@@ -84,7 +84,7 @@ static bool take_tag(char **at, char path[PATH_SIZE], Domain *d)
 
         if (!take_name(at, name) || length + sizeof name >= PATH_SIZE)
                 return false;
-        (void) sprintf(path + length, "/%s", name);
+        (void) snprintf(path + length, PATH_SIZE - length, "/%s", name);
         note(d, path, "", name);
         while (*at += strspn(*at, " \t\r\n"), **at != '>' && **at != '/') {
                 if (!take_name(at, name) || !take(at, "="))
