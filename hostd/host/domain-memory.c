@@ -15,6 +15,9 @@
 
 #define CPU_HASH_LENGTH 16
 
+#define GIVE_UP_MAX_USEC  (1 * USEC_PER_SEC)
+#define GIVE_UP_POLL_USEC (5 * USEC_PER_MSEC)
+
 /* -- what has to be the same ------------------------------------------------------------------ */
 
 static void append_version(GString *to, const char *what, unsigned long version)
@@ -110,6 +113,17 @@ static int create_ram_file(const char *path, const DomainSpec *spec, Fault *f)
 /* -- starting from a memory ---------------------------------------------------------------------
  */
 
+/* A QEMU that gives up ends by itself, and libvirt then says that it crashed: also where it has not
+ * seen that yet. */
+static void end_failed(VirDomain *domain)
+{
+        uint64_t deadline = now_monotonic_usec() + GIVE_UP_MAX_USEC;
+
+        while (virDomainIsActive(domain) == 1 && now_monotonic_usec() < deadline)
+                g_usleep(GIVE_UP_POLL_USEC);
+        (void) virDomainDestroy(domain);
+}
+
 /* Starts a domain that waits for its memory, and loads it; on failure it is stopped. The call's
  * domain becomes the one that runs. */
 static int load(DomainCall *call, const DomainSpec *spec, const char *xml, unsigned flags,
@@ -132,7 +146,7 @@ static int load(DomainCall *call, const DomainSpec *spec, const char *xml, unsig
         if (r >= 0 && !spec->stays_paused && virDomainResume(call->domain) < 0)
                 r = call_fault(call, f, "resume");
         if (r < 0) {
-                (void) virDomainDestroy(call->domain);
+                end_failed(call->domain);
                 return r;
         }
         timing->start_usec = started - begun;
