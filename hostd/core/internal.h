@@ -90,8 +90,9 @@ struct Template {
         Fault warm_fault;       /* why the last one failed */
         WaitList warm_waiters;
         sd_event_source *pool_timer;
-        uint64_t pool_retry_usec; /* monotonic: no sooner is one made */
-        uint64_t pool_taken_usec; /* monotonic: the last one, or when the pool was asked for */
+        uint64_t pool_retry_usec;  /* monotonic: no sooner is one made, after a failure */
+        uint64_t pool_refill_usec; /* monotonic: nor than this, after one was taken */
+        uint64_t pool_taken_usec;  /* monotonic: the last one, or when the pool was asked for */
         bool is_cooling;
 };
 

@@ -10,6 +10,10 @@
 
 #define POOL_RETRY_USEC (30 * USEC_PER_SEC)
 
+/* So long whoever took one has the machine to themselves: what it does first would share disk and
+ * processors with the start of the next. One that is taken meanwhile does not put it off again. */
+#define POOL_YIELD_USEC (500 * USEC_PER_MSEC)
+
 typedef struct PoolCount {
         unsigned ready, coming;
         Sandbox *spare;   /* one that could go, or NULL */
@@ -140,10 +144,11 @@ static void tend(Template *t)
         } else if (image && count.coming == 0 && count.ready < target) {
                 /* One after the other: whoever creates a sandbox meanwhile must not wait for all.
                  */
-                if (now >= t->pool_retry_usec)
+                if (now >= t->pool_retry_usec && now >= t->pool_refill_usec)
                         add_member(t, image);
-                if (t->pool_retry_usec > now)
-                        tend_in(t, POOL_RETRY_USEC);
+                uint64_t next = MAX(t->pool_retry_usec, t->pool_refill_usec);
+                if (next > now)
+                        tend_in(t, next - now);
         } else if (target > 1 && m->config->pool_idle_usec != USEC_INFINITY) {
                 tend_in(t, t->pool_taken_usec + m->config->pool_idle_usec + USEC_PER_SEC - now);
         }
@@ -166,7 +171,11 @@ void pool_tend_all(Manager *m)
 
 void pool_taken(Template *t)
 {
-        t->pool_taken_usec = now_monotonic_usec();
+        uint64_t now = now_monotonic_usec();
+
+        t->pool_taken_usec = now;
+        if (t->pool_refill_usec < now)
+                t->pool_refill_usec = now + POOL_YIELD_USEC;
         pool_tend(t);
 }
 

@@ -11,8 +11,16 @@
 #include <string.h>
 #include <sys/random.h>
 
+static int set_hostname(Sandbox *s, GuestDone done, Fault *f)
+{
+        g_autofree char *hostname = guest_hostname_from_name(s->row->name);
+
+        return guest_set_hostname(s->manager->event, s->agent, hostname, done, s, &s->renewal_task,
+                                  f);
+}
+
 /* However that went. */
-static void has_rested(int r, const Fault *f, void *userdata)
+static void is_practised(int r, const Fault *f, void *userdata)
 {
         Sandbox *s = userdata;
 
@@ -23,8 +31,18 @@ static void has_rested(int r, const Fault *f, void *userdata)
                 sandbox_become_ready(s);
 }
 
-/* The first program that a guest starts takes it long, above all when it is emulated: one that
- * waits in a pool has done that before it is handed out. */
+static void has_rested(int r, const Fault *f, void *userdata)
+{
+        Sandbox *s = userdata;
+
+        s->renewal_task = NULL;
+        if (r < 0 || s->manager->is_closing || s->state == SANDBOX_DESTROYING ||
+            set_hostname(s, is_practised, NULL) < 0)
+                is_practised(r, f, s);
+}
+
+/* What a guest does for the first time takes it long, above all when it is emulated: one that waits
+ * in a pool has done before what it is asked for when it is handed out, a program and a name. */
 static bool begin_rest(Sandbox *s)
 {
         return g_str_equal(s->row->purpose, PURPOSE_POOL) &&
@@ -106,7 +124,6 @@ static int renew_identity(Sandbox *s, bool is_copy, Fault *f)
 /* Does what is due before the guest is ready; true where that goes on. */
 bool sandbox_begin_renewal(Sandbox *s)
 {
-        g_autofree char *hostname = guest_hostname_from_name(s->row->name);
         Fault f = {0};
         int r = 0;
 
@@ -120,8 +137,7 @@ bool sandbox_begin_renewal(Sandbox *s)
                 r = renew_identity(s, s->renewal == RENEW_IDENTITY, &f);
                 break;
         case RENEW_HOSTNAME:
-                r = guest_set_hostname(s->manager->event, s->agent, hostname, renewed, s,
-                                       &s->renewal_task, &f);
+                r = set_hostname(s, renewed, &f);
                 break;
         }
         if (r < 0 && s->renewal == RENEW_CLOCK)

@@ -305,6 +305,8 @@ static void test_idle(void)
         settle();
         is_done(create_sandbox("a"), "when one is taken");
         tap_is_str(row_of("a")->started_from, "pool", "from it");
+        tap_ok(count_hidden(PURPOSE_POOL) == 0 || t->pool_refill_usec <= now_monotonic_usec(),
+               "at first nothing is started beside it");
         tap_ok(until_pool(3), "it grows again");
         end_pool();
         need(destroy_sandbox("a"), "destroy");
