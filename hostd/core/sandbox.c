@@ -162,7 +162,8 @@ void sandbox_notify(Sandbox *s)
         wait_notify(&s->waiters, is_reached, s);
 }
 
-/* With its row in the trail, unless nobody knows of the sandbox: one wait for the disk. */
+/* With its row in the trail, unless nobody knows of the sandbox, and the end of what made it ready:
+ * one wait for the disk. */
 static int save_state(Sandbox *s, const char *before, Fault *f)
 {
         Store *store = s->manager->store;
@@ -184,7 +185,12 @@ static int save_state(Sandbox *s, const char *before, Fault *f)
                 (void) json_object_put(detail);
                 return r;
         }
-        r = audit_note(s->manager, &own, "sandbox.state", path, detail, f);
+        if (s->state == SANDBOX_READY)
+                r = audit_write_end(s->create_entry, 0, NULL, f);
+        if (r == 0)
+                r = audit_note(s->manager, &own, "sandbox.state", path, detail, f);
+        else
+                (void) json_object_put(detail);
         if (r == 0)
                 r = sandbox_save(s, f);
         if (r == 0)
@@ -302,9 +308,9 @@ void sandbox_become_ready(Sandbox *s)
         s->renewal = RENEW_NOTHING;
         s->row->needs_identity = false;
         s->boot_timer = sd_event_source_disable_unref(s->boot_timer);
-        s->create_entry = audit_end(s->create_entry, 0, NULL);
         thaw_if_needed(s);
         sandbox_set_state(s, SANDBOX_READY, "%s", "");
+        s->create_entry = audit_discard(s->create_entry);
         command_resume_all(s);
 }
 
