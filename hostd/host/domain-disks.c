@@ -174,20 +174,16 @@ static char *format_cut(const DomainDisk *disks, size_t n)
 
 /* libvirt would make the overlay as root, where it may not change owners afterwards: QEMU could not
  * open it. */
-static int create_overlay(DomainCall *call, xmlNode *node, const DomainDisk *disk, Fault *f)
+static int create_overlay(xmlNode *node, const DomainDisk *disk, Fault *f)
 {
         g_autofree char *present = xml_get(xml_find(node, "source"), "file");
-        virDomainBlockInfo info;
         struct stat st;
 
         if (!present)
                 return fault_set(f, FAULT_WRONG_STATE, "disk '%s' is not a file", disk->target);
         if (stat(present, &st) < 0)
                 return fault_set_errno(f, FAULT_IO, errno, "cannot look at '%s'", present);
-        if (virDomainGetBlockInfo(call->domain, disk->target, &info, 0) < 0)
-                return call_fault(call, f, "ask for the disk's size of");
-        return image_create_overlay(disk->path, present, IMAGE_QCOW2, info.capacity, st.st_uid,
-                                    st.st_gid, f);
+        return image_create_overlay(disk->path, present, IMAGE_QCOW2, 0, st.st_uid, st.st_gid, f);
 }
 
 /* Removes overlays after a failed cut, but none that the domain may be writing to. */
@@ -245,16 +241,17 @@ int hypervisor_cut_disks(Hypervisor *h, const char *id, const DomainDisk *disks,
         size_t n_made = 0;
         int r = domain_call_begin_present(&call, h, id, f);
 
-        if (r >= 0 && virDomainIsActive(call.domain) == 0)
-                r = fault_set(f, FAULT_WRONG_STATE, "domain " DOMAIN_PREFIX "%s does not run", id);
         if (r >= 0)
                 r = load_xml(&call, 0, &doc, f);
+        /* Of those that run libvirt tells the number. */
+        if (r >= 0 && !xmlHasProp(xmlDocGetRootElement(doc), (const xmlChar *) "id"))
+                r = fault_set(f, FAULT_WRONG_STATE, "domain " DOMAIN_PREFIX "%s does not run", id);
         if (r >= 0)
                 r = check_targets(doc, disks, n, f);
         for (size_t i = 0; r >= 0 && i < n; i++)
                 r = domain_end_flatten(&call, disks[i].target, f);
         while (r >= 0 && n_made < n) {
-                r = create_overlay(&call, find_disk(doc, disks[n_made].target), &disks[n_made], f);
+                r = create_overlay(find_disk(doc, disks[n_made].target), &disks[n_made], f);
                 n_made += r >= 0;
         }
         if (r >= 0)
