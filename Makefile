@@ -32,7 +32,7 @@ MAKEFLAGS += --no-builtin-rules
 
 # -- Debian packages ---------------------------------------------------------------------------
 DEPS_BUILD := gcc make pkg-config libc6-dev libvirt-dev libsystemd-dev libsqlite3-dev libjson-c-dev \
-	libglib2.0-dev libxml2-dev libext2fs-dev libseccomp-dev nettle-dev libssl-dev zlib1g-dev libzstd-dev libyaml-dev libnftables-dev libmnl-dev libnl-3-dev python3
+	libglib2.0-dev libxml2-dev libext2fs-dev libseccomp-dev nettle-dev zlib1g-dev libzstd-dev libyaml-dev libnftables-dev libmnl-dev libnl-3-dev python3
 DEPS_RUN   := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils seabios polkitd \
 	dbus-daemon systemd nftables dnsmasq-base diffutils
 DEPS_TEST  := mmdebstrap busybox-static cpio zstd e2fsprogs fdisk grub-pc-bin grub-common iproute2 util-linux \
@@ -54,7 +54,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
 HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
 OPTIMISE ?= -O2 $(if $(SANITIZE),,-D_FORTIFY_SOURCE=3)
 CFLAGS ?= -g
-LIBRARIES := libvirt libvirt-qemu libsystemd sqlite3 json-c glib-2.0 libxml-2.0 libcrypto libnl-3.0 libnftables libmnl
+LIBRARIES := libvirt libvirt-qemu libsystemd sqlite3 json-c glib-2.0 libxml-2.0 libnl-3.0 libnftables libmnl
 # Asked of pkg-config when first used, since `make deps` may have to bring it.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(LIBRARIES)))$(PKG_CFLAGS)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(OPTIMISE) $(WARNINGS) $(HARDENING) \
@@ -67,7 +67,7 @@ libs = $(shell pkg-config --libs $(1)) -lm -lresolv
 LIBS_base  := libsystemd json-c glib-2.0 libseccomp nettle
 LIBS_loop  := $(LIBS_base)
 LIBS_store := sqlite3 $(LIBS_base)
-LIBS_host  := libvirt libvirt-qemu libxml-2.0 libcrypto libnl-3.0 libnftables libmnl $(LIBS_base)
+LIBS_host  := libvirt libvirt-qemu libxml-2.0 hogweed libnl-3.0 libnftables libmnl $(LIBS_base)
 LIBS_diff  := ext2fs com_err zlib libzstd yaml-0.1 $(LIBS_base)
 LIBS_resolve := $(LIBS_base)
 LIBS_run   := $(LIBS_base)

@@ -3,22 +3,20 @@
 
 #include "base/cleanup.h"
 
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/rand.h>
+#include <errno.h>
+#include <nettle/eddsa.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/random.h>
 
 #define KEY_TYPE     "ssh-ed25519"
-#define KEY_SIZE     32
+#define KEY_SIZE     ED25519_KEY_SIZE
 #define MAGIC        "openssh-key-v1" /* its NUL is part of the format */
 #define CIPHER_BLOCK 8                /* of the cipher "none" */
 #define COLUMNS      70
 #define SECRET_MAX   1024 /* more than any key here with its comment: no buffer is ever moved */
 #define PEM_BEGIN    "-----BEGIN OPENSSH PRIVATE KEY-----\n"
 #define PEM_END      "-----END OPENSSH PRIVATE KEY-----\n"
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(EVP_PKEY, EVP_PKEY_free)
 
 typedef struct RawKey {
         uint8_t secret[KEY_SIZE], public[KEY_SIZE], check[4];
@@ -119,19 +117,15 @@ static char *format_private_text(const RawKey *key, const GByteArray *public, co
 
 /* -- keys ------------------------------------------------------------------------------------- */
 
+/* So few bytes the kernel gives whole. */
 static int make_key(RawKey *key, Fault *f)
 {
-        g_autoptr(EVP_PKEY) made = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-        size_t secret_size = KEY_SIZE, public_size = KEY_SIZE;
-        char why[256];
-
-        if (made && EVP_PKEY_get_raw_private_key(made, key->secret, &secret_size) == 1 &&
-            EVP_PKEY_get_raw_public_key(made, key->public, &public_size) == 1 &&
-            RAND_bytes(key->check, sizeof key->check) == 1)
-                return 0;
-        ERR_error_string_n(ERR_get_error(), why, sizeof why);
-        ERR_clear_error();
-        return fault_set(f, FAULT_INTERNAL, "OpenSSL cannot make an ed25519 key: %s", why);
+        if (getrandom(key->secret, sizeof key->secret, 0) != (ssize_t) sizeof key->secret ||
+            getrandom(key->check, sizeof key->check, 0) != (ssize_t) sizeof key->check)
+                return fault_set_errno(f, FAULT_INTERNAL, errno,
+                                       "the kernel gives no random numbers for an SSH key");
+        ed25519_sha512_public_key(key->public, key->secret);
+        return 0;
 }
 
 static int check_comment(const char *comment, Fault *f)
