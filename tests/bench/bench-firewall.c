@@ -6,7 +6,8 @@
  * rules_add_N_ms: firewall_set() of one more beside N sandboxes; rules_add_floor_N_ms: the same
  * elements by libnftables alone. forward_N_mibps: TCP from a sandbox to beyond the uplink, with the
  * rules of N sandboxes; forward_floor_N_mibps: without anything of fluid's, NAT included;
- * forward_N_ratio: the one to the other. */
+ * forward_N_ratio: the one to the other. forward_nat_N_ratio: to the same path with nothing but a
+ * rule that masquerades, which no path from a sandbox's address to the internet can do without. */
 
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -28,6 +29,7 @@
 #define FORWARD_WARM   5
 #define TURN_BYTES     ((size_t) 24 << 20)
 #define TURNS_MIB      48.0 /* of two turns */
+#define PORT           5001
 #define CHUNK_BYTES    ((size_t) 1 << 18)
 
 static void must(int r, const Fault *f)
@@ -192,11 +194,18 @@ static int listen_in(int ns, uint16_t port)
         return fd;
 }
 
-/* With the rules of n sandboxes, or with no table at all. */
-static Stream *stream_new(unsigned n)
+/* As other software would translate addresses. */
+static void load_nat(void)
+{
+        network_run("nft 'table ip nat { chain leaving { type nat hook postrouting priority srcnat;"
+                    " ip saddr 10.123.0.0/16 oifname \"uplink0\" masquerade; }; }'");
+}
+
+/* With the rules of n sandboxes; for 0 with no table at all, or none but that of NAT. */
+static Stream *stream_new(unsigned n, bool has_nat)
 {
         const struct sockaddr_in to = {.sin_family = AF_INET,
-                                       .sin_port = htons(5001),
+                                       .sin_port = htons(PORT),
                                        .sin_addr = {htonl(NETWORK_INTERNET)}};
         Stream *s = g_new0(Stream, 1);
 
@@ -207,8 +216,10 @@ static Stream *stream_new(unsigned n)
         if (n > 0) {
                 s->firewall = network_open_firewall(s->network);
                 load_many(s->firewall, n);
+        } else if (has_nat) {
+                load_nat();
         }
-        autofd listener = listen_in(s->network->lan, 5001);
+        autofd listener = listen_in(s->network->lan, PORT);
         network_enter(s->network->guests[0]);
         s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (connect(s->fd, (const struct sockaddr *) &to, sizeof to) < 0)
@@ -247,32 +258,42 @@ static double stream_turn(Stream *s)
         return (double) (now_monotonic_usec() - since);
 }
 
-/* Of two paths side by side, in rounds of four turns of some 15 ms: with, without, without, with.
- * What else the machine does, and how it slows down, meets both, and the ratio is the median of
- * each round's. n is 0: of none and none, so that what is left of 1 is the measurement's own. */
+/* Of paths side by side, in rounds of turns of some 15 ms, there and back: with, NAT, without,
+ * without, NAT, with. What else the machine does, and how it slows down, meets all, and the ratio
+ * is the median of each round's. n is 0: of none and none, so that what is left of 1 is the
+ * measurement's own. */
 static void measure_forwarding(unsigned n)
 {
-        Stream *with = stream_new(n), *without = stream_new(0);
-        Samples rate = {0}, floor_rate = {0}, ratio = {0};
+        enum { WITH, NAT, WITHOUT, N_PATHS };
+        Stream *streams[N_PATHS] = {
+                [WITH] = stream_new(n, false),
+                [NAT] = stream_new(0, true),
+                [WITHOUT] = stream_new(0, false),
+        };
+        Samples rate = {0}, floor_rate = {0}, ratio = {0}, nat_ratio = {0};
+        cpu_set_t cpus = streams[WITH]->cpus;
 
-        cpu_set_t cpus = with->cpus;
         go_first(&cpus, 0);
         for (unsigned i = 0; i < FORWARD_ROUNDS + FORWARD_WARM; i++) {
-                double with_usec = stream_turn(with);
-                double without_usec = stream_turn(without) + stream_turn(without);
-                with_usec += stream_turn(with);
+                double usec[N_PATHS] = {0};
+                for (unsigned turn = 0; turn < 2 * N_PATHS; turn++) {
+                        unsigned path = MIN(turn, 2 * N_PATHS - 1 - turn);
+                        usec[path] += stream_turn(streams[path]);
+                }
                 if (i < FORWARD_WARM)
                         continue;
-                samples_add(&rate, TURNS_MIB * USEC_PER_SEC / with_usec);
-                samples_add(&floor_rate, TURNS_MIB * USEC_PER_SEC / without_usec);
-                samples_add(&ratio, without_usec / with_usec);
+                samples_add(&rate, TURNS_MIB * USEC_PER_SEC / usec[WITH]);
+                samples_add(&floor_rate, TURNS_MIB * USEC_PER_SEC / usec[WITHOUT]);
+                samples_add(&ratio, usec[WITHOUT] / usec[WITH]);
+                samples_add(&nat_ratio, usec[NAT] / usec[WITH]);
         }
         go_as_before(&cpus);
-        stream_free(with);
-        stream_free(without);
+        for (unsigned path = 0; path < N_PATHS; path++)
+                stream_free(streams[path]);
         print_numbered(&rate, "forward_%u_mibps", n);
         print_numbered(&floor_rate, "forward_floor_%u_mibps", n);
         print_numbered(&ratio, "forward_%u_ratio", n);
+        print_numbered(&nat_ratio, "forward_nat_%u_ratio", n);
 }
 
 int main(void)
