@@ -161,6 +161,8 @@ struct Sandbox {
         unsigned commands_running;
         Renewal renewal;
         GuestTask *renewal_task;
+        uint64_t clock_usec; /* monotonic: when the time was read that its clock is set to */
+        unsigned clock_tries;
         bool is_announced;  /* known to the bus */
         bool is_on_disk;    /* paused, with its memory in a file and none in RAM */
         bool is_detaching;  /* its channel is closed, and its commands run on */

@@ -6,10 +6,17 @@
 #include "core/internal.h"
 
 #include "base/log.h"
+#include "base/quantity.h"
 #include "host/ssh-key.h"
 
 #include <string.h>
 #include <sys/random.h>
+
+/* A guest gets the time with the call, and sets its clock when it comes to it. Where that took as
+ * long as this, the clock may be as far behind: it is set again, soon, as the guest has all at hand
+ * by then. */
+#define CLOCK_LATE_USEC (700 * USEC_PER_MSEC)
+#define CLOCK_TRIES     3
 
 static int set_hostname(Sandbox *s, GuestDone done, Fault *f)
 {
@@ -60,12 +67,16 @@ static void is_renewed(Sandbox *s)
                 sandbox_become_ready(s);
 }
 
+static bool set_clock_again(Sandbox *s);
+
 static void renewed(int r, const Fault *f, void *userdata)
 {
         Sandbox *s = userdata;
 
         s->renewal_task = NULL;
         if (s->manager->is_closing || s->state == SANDBOX_DESTROYING)
+                return;
+        if (r >= 0 && s->renewal != RENEW_HOSTNAME && set_clock_again(s))
                 return;
         sandbox_time(s, TIMING_IDENTITY);
         if (r >= 0) {
@@ -114,11 +125,27 @@ static int renew_identity(Sandbox *s, bool is_copy, Fault *f)
                 identity.ssh_host_key = private_key;
                 identity.ssh_host_key_public = public_key;
         }
+        s->clock_usec = now_monotonic_usec();
+        s->clock_tries++;
         r = guest_renew_identity(s->manager->event, s->agent, &identity, renewed, s,
                                  &s->renewal_task, f);
         (void) ssh_key_wipe(private_key);
         explicit_bzero(seed, sizeof seed);
         return r;
+}
+
+static bool set_clock_again(Sandbox *s)
+{
+        if (now_monotonic_usec() - s->clock_usec < CLOCK_LATE_USEC)
+                return false;
+        if (s->clock_tries == CLOCK_TRIES) {
+                log_info("the clock of sandbox '%s' may be late: the guest took long to set it",
+                         s->row->name);
+                return false;
+        }
+        /* Whoever it is, it is by now. */
+        s->renewal = RENEW_CLOCK;
+        return renew_identity(s, false, NULL) >= 0;
 }
 
 /* Does what is due before the guest is ready; true where that goes on. */
@@ -129,6 +156,7 @@ bool sandbox_begin_renewal(Sandbox *s)
 
         if (s->renewal_task)
                 return true;
+        s->clock_tries = 0;
         switch (s->renewal) {
         case RENEW_NOTHING:
                 return false;

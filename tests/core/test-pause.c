@@ -69,7 +69,7 @@ static void test_pause(void)
         tap_ok(row_of("web")->paused_usec == 0 && get_sandbox("web")->ttl_timer,
                "its time goes on");
         is_memory("web", SESSION, "it has what it had");
-        tap_is_int(identity_of("web")->clocks, 1, "and the right time");
+        tap_ok(identity_of("web")->clocks >= 1, "and the right time");
         tap_is_int(identity_of("web")->renewals, 0, "and is the same guest");
         tap_ok(!command_has_ended(c), "the program runs on");
         end_sleep(c);

@@ -187,6 +187,8 @@ typedef struct FakeIdentity {
 const FakeIdentity *fake_host_identity(const char *id);
 /* Guests take a new identity (true at first), or renewing it is FAULT_AGENT_REFUSED. */
 void fake_host_set_identity(bool works);
+/* The next n times that a guest's clock is set take it 0.8 s. */
+void fake_host_delay_clocks(unsigned n);
 
 /* -- disks ------------------------------------------------------------------------------------ */
 

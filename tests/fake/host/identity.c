@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#define FAKE_LATE_USEC 800000
+
 static void replace(char **text, char **given)
 {
         if (!*given)
@@ -27,6 +29,10 @@ static void finish(GuestTask *task, int r, const Fault *f)
         if (r == 0 && !fake.identity_works && !task->given.has_settled) {
                 r = fault_set(&why, FAULT_AGENT_REFUSED, "cannot write /etc/hostname");
                 f = &why;
+        }
+        if (r == 0 && task->sets_clock && fake.late_clocks > 0) {
+                fake.late_clocks--;
+                g_usleep(FAKE_LATE_USEC);
         }
         if (r == 0 && d) {
                 FakeIdentity *identity = &d->guest.identity;
@@ -124,6 +130,11 @@ int guest_settle(sd_event *event, Agent *agent, G_GNUC_UNUSED uint64_t timeout_u
         if (r == 0)
                 (*ret)->given.has_settled = true;
         return r;
+}
+
+void fake_host_delay_clocks(unsigned n)
+{
+        fake.late_clocks = n;
 }
 
 /* -- keys ------------------------------------------------------------------------------------- */

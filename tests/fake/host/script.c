@@ -12,6 +12,7 @@ void fake_host_reset(void)
         fake.is_held = false;
         fake.is_connected = fake.power_button_works = true;
         fake.agents_answer = fake.freeze_works = fake.identity_works = true;
+        fake.late_clocks = 0;
         fake.firewall_works = fake.guests_let_go = fake.guests_have_addresses = true;
         fake.network_is_foreign = false;
         g_clear_pointer(&fake.links, g_hash_table_unref);

@@ -77,6 +77,7 @@ typedef struct FakeHost {
                 upstreams[RESOLVER_UPSTREAMS_MAX]; /* whom the rules let the resolver ask */
         unsigned n_upstreams;
         bool agents_answer, freeze_works, identity_works;
+        unsigned late_clocks;
         GPtrArray *agents, *processes, *tasks;
 } FakeHost;
 
