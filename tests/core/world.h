@@ -5,7 +5,7 @@
 
 #include "core/isolation-private.h"
 #include "core/playbook-private.h"
-#include "tests/core/fixture.h"
+#include "tests/core/calls.h"
 
 static inline int compare_names(gconstpointer a, gconstpointer b)
 {
