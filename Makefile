@@ -69,13 +69,14 @@ LIBS_loop  := $(LIBS_base)
 LIBS_store := sqlite3 $(LIBS_base)
 LIBS_host  := libvirt libvirt-qemu libxml-2.0 libcrypto libnl-3.0 libnftables libmnl $(LIBS_base)
 LIBS_diff  := ext2fs com_err zlib libzstd yaml-0.1 $(LIBS_base)
+LIBS_guestfs := $(LIBS_diff)
 LIBS_resolve := $(LIBS_base)
 LIBS_run   := $(LIBS_base)
 LIBS_hostd := $(LIBS_host) sqlite3
 LIBS_ctl   := $(LIBS_base)
 
 # -- layers: what a layer's tests link, lowest last -----------------------------------------------
-LAYERS := base loop store host core api diff resolve run
+LAYERS := base loop store host core api diff guestfs resolve run
 SOURCES = $(wildcard hostd/$(1)/*.c)
 OBJECTS = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 archive = $(patsubst %,$(OUT)/lib/%.a,$(1))
@@ -87,6 +88,7 @@ LINK_host  := host loop base
 LINK_core  := core store loop base
 LINK_bus   := api core store loop base
 LINK_diff  := diff base
+LINK_guestfs := guestfs diff base
 LINK_playbook := diff base
 LINK_resolve := resolve base
 LINK_run   := run base
@@ -95,12 +97,19 @@ LINK_bench := host loop base
 LINK_net := core host loop base
 
 MAIN_diff := hostd/diff/fluid-diff.c
+# Besides the main file, what needs libguestfs.
+MAIN_guestfs := hostd/guestfs/fluid-diff-guestfs.c $(wildcard hostd/guestfs/appliance*.c)
 MAIN_resolve := hostd/resolve/fluid-resolver.c
 MAIN_run  := hostd/run/fluid-runner.c hostd/run/fluid-ansible.c
 MAIN_ctl  := dbus/ctl/fluidctl.c
 
 PROGRAMS := $(OUT)/fluid-hostd $(OUT)/fluidctl $(OUT)/fluid-diff $(OUT)/fluid-resolver $(OUT)/fluid-runner $(OUT)/fluid-ansible $(OUT)/fluid-hook
-UNITS    := $(patsubst units/%.in,$(OUT)/units/%,$(wildcard units/*.service.in))
+# libguestfs is wanted for xfs and btrfs only: without it all but one program is built.
+HAS_GUESTFS := $(shell pkg-config --exists libguestfs && echo yes)
+PROGRAMS += $(if $(HAS_GUESTFS),$(OUT)/fluid-diff-guestfs)
+WITHOUT  := $(if $(HAS_GUESTFS),,%/fluid-diff-guestfs@.service.in %/fluid-diff-guestfs.socket)
+UNITS    := $(patsubst units/%.in,$(OUT)/units/%,$(filter-out $(WITHOUT),$(wildcard units/*.service.in)))
+SOCKETS  := $(filter-out $(WITHOUT),$(wildcard units/*.socket))
 MANUALS   = $(OUT)/man/fluidctl.1 $(OUT)/man/fluid.conf.5 $(OUT)/man/networks.conf.5 $(OUT)/man/apply.conf.5 $(patsubst dbus/%.xml,$(OUT)/man/%.5,$(wildcard dbus/*.xml))
 
 all: $(PROGRAMS) $(UNITS) $(OUT)/man/.stamp ## build the programs and their manual pages
@@ -185,6 +194,10 @@ $(OUT)/fluid-hostd: $(OUT)/obj/hostd/hostd.o $(call archive,api core host store 
 $(OUT)/fluid-diff: $(call OBJECTS,$(MAIN_diff)) $(call archive,diff base)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_diff))
+
+$(OUT)/fluid-diff-guestfs: $(call OBJECTS,$(MAIN_guestfs)) $(call archive,guestfs diff base)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,libguestfs $(LIBS_guestfs))
 
 $(OUT)/fluid-resolver: $(call OBJECTS,$(MAIN_resolve)) $(call archive,resolve base)
 	$(call say,LINK,$@)
