@@ -360,14 +360,14 @@ analyze: $(OUT)/gen/.stamp ## gcc -fanalyzer and clang's static analyzer over al
 install: all ## DESTDIR=… PREFIX=…: install
 	install -D -m 755 -t $(DESTDIR)$(SBINDIR) $(OUT)/fluid-hostd
 	install -D -m 755 -t $(DESTDIR)$(BINDIR) $(OUT)/fluidctl
-	install -D -m 755 -t $(DESTDIR)$(LIBEXECDIR) $(OUT)/fluid-diff $(OUT)/fluid-resolver $(OUT)/fluid-runner $(OUT)/fluid-ansible
+	install -D -m 755 -t $(DESTDIR)$(LIBEXECDIR) $(OUT)/fluid-diff $(OUT)/fluid-resolver $(OUT)/fluid-runner $(OUT)/fluid-ansible $(if $(HAS_GUESTFS),$(OUT)/fluid-diff-guestfs)
 	install -D -m 755 $(OUT)/fluid-hook $(DESTDIR)$(HOOKDIR)/fluid
 	install -D -m 644 -t $(DESTDIR)$(DBUSDIR)/system.d dbus/sh.fluid.Host1.conf
 	install -D -m 644 -t $(DESTDIR)/usr/share/dbus-1/system-services dbus/sh.fluid.Host1.service
 	install -D -m 644 -t $(DESTDIR)/usr/share/dbus-1/interfaces dbus/*.xml
 	install -D -m 644 -t $(DESTDIR)$(POLKITDIR) dbus/sh.fluid.host1.policy
 	install -d $(DESTDIR)$(SYSTEMDIR)/sysusers.d $(DESTDIR)$(SYSCONFDIR)/fluid
-	install -D -m 644 -t $(DESTDIR)$(SYSTEMDIR)/systemd/system $(UNITS) units/*.socket
+	install -D -m 644 -t $(DESTDIR)$(SYSTEMDIR)/systemd/system $(UNITS) $(SOCKETS)
 	install -m 644 units/fluid.sysusers $(DESTDIR)$(SYSTEMDIR)/sysusers.d/fluid.conf
 	for f in fluid.conf networks.conf; do test -e $(DESTDIR)$(SYSCONFDIR)/fluid/$$f || \
 		$(OUT)/fluid-hostd --print-config=$$f > $(DESTDIR)$(SYSCONFDIR)/fluid/$$f || exit 1; done
