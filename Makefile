@@ -38,6 +38,8 @@ DEPS_RUN   := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils s
 DEPS_TEST  := mmdebstrap busybox-static cpio zstd e2fsprogs fdisk grub-pc-bin grub-common iproute2 util-linux \
 	jq perl socat procps sqlite3 bsdutils openssh-client strace rpm python3-jsonschema \
 	ansible-core ansible-lint python3-yaml python3-dbus python3-gi python3-apt
+# For xfs and btrfs; what libguestfs boots is a kernel of this host, which a container has none of.
+DEPS_GUESTFS := libguestfs-dev libguestfs-xfs guestfish $(if $(wildcard /boot/vmlinuz*),,linux-image-cloud-amd64)
 DEPS_LINT  := clang clang-format clang-tidy clang-tools cppcheck shellcheck libxml2-utils \
 	libclang-rt-14-dev llvm valgrind
 
@@ -104,7 +106,7 @@ MAIN_run  := hostd/run/fluid-runner.c hostd/run/fluid-ansible.c
 MAIN_ctl  := dbus/ctl/fluidctl.c
 
 PROGRAMS := $(OUT)/fluid-hostd $(OUT)/fluidctl $(OUT)/fluid-diff $(OUT)/fluid-resolver $(OUT)/fluid-runner $(OUT)/fluid-ansible $(OUT)/fluid-hook
-# libguestfs is wanted for xfs and btrfs only: without it all but one program is built.
+# Without libguestfs, which is wanted for xfs and btrfs only, all but one program is built.
 HAS_GUESTFS := $(shell pkg-config --exists libguestfs && echo yes)
 PROGRAMS += $(if $(HAS_GUESTFS),$(OUT)/fluid-diff-guestfs)
 WITHOUT  := $(if $(HAS_GUESTFS),,%/fluid-diff-guestfs@.service.in %/fluid-diff-guestfs.socket)
@@ -251,7 +253,7 @@ $(call test_programs,$(1)): $(OUT)/tests/%: $(OUT)/obj/tests/%.o $(FAKES_$(1)) $
 	$$(call say,LINK,$$@)
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(call libs,$(LIBS_$(2)))
 endef
-$(foreach t,base:base loop:loop store:store host:host core:store bus:store diff:diff playbook:diff resolve:resolve run:run ctl:base net:host bench:host,\
+$(foreach t,base:base loop:loop store:store host:host core:store bus:store diff:diff guestfs:guestfs playbook:diff resolve:resolve run:run ctl:base net:host bench:host,\
 	$(eval $(call test_rules,$(firstword $(subst :, ,$(t))),$(lastword $(subst :, ,$(t))))))
 
 $(OUT)/tests/fake/host-service: $(call OBJECTS,$(wildcard tests/fake/host-service*.c)) $(call archive,base)
@@ -277,7 +279,7 @@ $(OUT)/tests/live/overwrite: $(OUT)/obj/tests/live/overwrite.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) -static -o $@ $^
 
-UNIT_DIRS := base loop store host core bus diff playbook resolve run ctl net
+UNIT_DIRS := base loop store host core bus diff guestfs playbook resolve run ctl net
 UNIT_TESTS = $(foreach d,$(UNIT_DIRS),$(filter $(OUT)/tests/$(d)/test-%,$(call test_programs,$(d))))
 LIVE_TESTS = $(foreach d,$(UNIT_DIRS),$(filter $(OUT)/tests/$(d)/live-%,$(call test_programs,$(d))))
 SCRIPT_TESTS = $(filter-out %.c,$(wildcard $(UNIT_DIRS:%=tests/%/test-*)))
@@ -316,7 +318,7 @@ bench-audit: $(OUT)/tests/core/bench-audit ## how long a trail of a million rows
 
 # -- fuzzing -----------------------------------------------------------------------------------
 FUZZERS = $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
-FUZZ_LAYERS := diff resolve run host loop base
+FUZZ_LAYERS := guestfs diff resolve run host loop base
 FUZZ_CORE := $(wildcard hostd/core/profile*.c) dbus/ctl/place.c hostd/core/approval-content.c
 FUZZ_TIME ?= 60
 fuzz_replays = $(FUZZERS:%=$(OUT)/tests/fuzz/replay-%)
@@ -329,7 +331,7 @@ $(OUT)/tests/fuzz/replay-%: $(OUT)/obj/tests/fuzz/fuzz-%.o $(OUT)/obj/tests/fuzz
 build/fuzz/fuzz-%: tests/fuzz/fuzz-%.c $(OUT)/gen/.stamp $(OUT)/gen/rulesets.c $(OUT)/gen/noise-rules.c $(OUT)/gen/guest-program.c $(OUT)/gen/recap-plugin.c
 	@mkdir -p $(@D)
 	clang $(ALL_CFLAGS) -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(FUZZ_CORE) $(OUT)/gen/rulesets.c $(OUT)/gen/noise-rules.c $(OUT)/gen/guest-program.c $(OUT)/gen/recap-plugin.c \
-		$(filter-out $(MAIN_diff) $(MAIN_resolve) $(MAIN_run),$(foreach l,$(FUZZ_LAYERS),$(call SOURCES,$(l)))) \
+		$(filter-out $(MAIN_diff) $(MAIN_guestfs) $(MAIN_resolve) $(MAIN_run),$(foreach l,$(FUZZ_LAYERS),$(call SOURCES,$(l)))) \
 		$(call libs,$(LIBS_host) $(LIBS_diff))
 
 fuzz: ## FUZZ=x: run one fuzzer for FUZZ_TIME seconds; without FUZZ, list them
@@ -398,7 +400,7 @@ uninstall: ## DESTDIR=… PREFIX=…: remove what install put there, but for flu
 		while read -r rule; do ip -4 rule del priority 10 $$rule type blackhole; done
 
 deps: ## install the Debian packages that are missing (root)
-	@missing=$$(for p in $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST) $(DEPS_LINT); do \
+	@missing=$$(for p in $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST) $(DEPS_GUESTFS) $(DEPS_LINT); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	test -z "$$missing" || { apt-get update -q && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; }

@@ -294,7 +294,9 @@ static void find_mount(const Storage *storage, Place *place, const GPtrArray *mo
         for (unsigned i = 0; i < mounts->len && !place->mounted_at; i++) {
                 const Mount *mount = mounts->pdata[i];
 
-                if (strcmp(mount->target, "/") != 0 && mount_is_of(mount, &names))
+                /* A subvolume is not the whole. */
+                if (strcmp(mount->target, "/") != 0 && !mount->subvolume &&
+                    mount_is_of(mount, &names))
                         place->mounted_at = g_strdup(mount->target);
         }
 }

@@ -2,6 +2,7 @@
 #include "guestfs/appliance-private.h"
 
 #include "base/cleanup.h"
+#include "diff/mounts.h"
 #include "guestfs/subvolume.h"
 
 #include <stdlib.h>
@@ -78,8 +79,8 @@ static void mount_rest(guestfs_h *g, const char *device, const GPtrArray *subvol
                        GArray *mounted)
 {
         for (unsigned i = 0; i < subvolumes->len; i++) {
-                const Subvolume *subvolume = subvolumes->pdata[i];
-                const Mounted entry = {subvolume->path, subvolume->target};
+                const Mount *mount = subvolumes->pdata[i];
+                const Mounted entry = {mount->subvolume, mount->target};
                 g_autofree char *where = g_strconcat(MOUNT_SOURCE, entry.target, NULL);
 
                 if (is_plain_directory(g, where) &&
@@ -138,6 +139,18 @@ static bool is_read_only(guestfs_h *g, const char *where)
         return found;
 }
 
+/* So that it looks the same at both points. */
+static int empty_mask(guestfs_h *g, const char *mask)
+{
+        int r = guestfs_mount(g, mask, MOUNT_COPY);
+
+        if (r == 0)
+                r = guestfs_rm_rf(g, MOUNT_COPY "/lost+found");
+        if (r == 0)
+                r = guestfs_utimens(g, MOUNT_COPY, 0, 0, 0, 0);
+        return r < 0 ? r : guestfs_umount(g, MOUNT_COPY);
+}
+
 static int mask_snapshots(guestfs_h *g, const struct guestfs_btrfssubvolume_list *list,
                           const GArray *mounted, const char *mask)
 {
@@ -148,7 +161,8 @@ static int mask_snapshots(guestfs_h *g, const struct guestfs_btrfssubvolume_list
 
                 if (!where || !is_plain_directory(g, where) || !is_read_only(g, where))
                         continue;
-                n++;
+                if (n++ == 0 && empty_mask(g, mask) < 0)
+                        return -1;
                 if (guestfs_mount_options(g, "ro", mask, where) < 0)
                         return -1;
         }

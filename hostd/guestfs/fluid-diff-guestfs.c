@@ -379,6 +379,9 @@ static int run(const Arguments *arguments, bool emulate, GPtrArray *argv, int *r
         if (reader_pid > 0)
                 (void) wait_for(&reader_pid);
         (void) remove_tree(copy.directory, NULL);
+        /* Whatever went wrong then, that is why. */
+        if (ended_by)
+                *f = (Fault){0};
         if (ended_by == SIGALRM)
                 r = fault_set(f, FAULT_TIMED_OUT, "the deadline passed first");
         else if (ended_by)
