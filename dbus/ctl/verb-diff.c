@@ -240,7 +240,8 @@ const Verb verb_diff = {
                 "only owner, mode, attributes or time, T became another kind of file. Noise, "
                 "and directories with more than 32 changed entries, or below the first level of more "
                 "than 64 lines, are told by their counts. What differs and could not be "
-                "read ends it, and is said in the summary. With --quiet only letters and paths, "
+                "read ends it, and is said in the summary. xfs and btrfs are read in a virtual "
+                "machine, where libguestfs is installed, which may take minutes. With --quiet only letters and paths, "
                 "one a line. With --json all that is known, with --patch with the contents of "
                 "files; diff.schema.json describes the document. Whatever a terminal would act on is shown as \\xNN.",
         .example = "diff web1 installed now --path /etc --patch",

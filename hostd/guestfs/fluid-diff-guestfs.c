@@ -13,6 +13,7 @@
 #include "base/quantity.h"
 #include "diff/arguments.h"
 #include "guestfs/appliance.h"
+#include "guestfs/process.h"
 #include "guestfs/reader.h"
 #include "guestfs/scratch.h"
 
@@ -23,8 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef FLUID_VERSION
@@ -32,8 +33,7 @@
 #endif
 
 #define EXIT_USAGE 2
-#define TEXT_MAX   65536 /* of what another process says */
-#define SAID_MAX   300   /* of a reason why not */
+#define SAID_MAX   300 /* of a reason why not */
 
 static const char usage[] =
         "Usage: fluid-diff-guestfs [--emulate] ARGUMENT…\n"
@@ -53,36 +53,6 @@ static const char usage[] =
         "\n"
         "'fluid-diff --help' shows the others, and what the exit status means.\n";
 
-static pid_t reader_pid, worker_pid;
-static volatile sig_atomic_t ended_by;
-
-/* ---- the processes ---- */
-
-static void kill_all(void)
-{
-        if (reader_pid > 0)
-                (void) kill(reader_pid, SIGKILL);
-        /* It leads a group, in which QEMU is. */
-        if (worker_pid > 0)
-                (void) kill(-worker_pid, SIGKILL);
-}
-
-static void on_signal(int number)
-{
-        ended_by = number;
-        kill_all();
-}
-
-static const int caught[] = {SIGTERM, SIGINT, SIGHUP, SIGALRM};
-
-static void set_signals(void (*handler)(int))
-{
-        const struct sigaction action = {.sa_handler = handler};
-
-        for (size_t i = 0; i < G_N_ELEMENTS(caught); i++)
-                (void) sigaction(caught[i], &action, NULL);
-}
-
 static void say(const Fault *f)
 {
         g_autofree char *line = g_strdup_printf("fluid-diff-guestfs: %s\n", f->message);
@@ -94,64 +64,6 @@ static void say(const Fault *f)
 static int status_of(const Fault *f)
 {
         return f->code == FAULT_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILURE;
-}
-
-/* No signal is taken before it is known whom to kill then. In the child the pipe's end to write to
- * is *ret_fd, in the parent the one to read from. */
-static pid_t start(pid_t *ret_pid, int *ret_fd, Fault *f)
-{
-        sigset_t all, old;
-        int fds[2];
-        pid_t parent = getpid();
-
-        if (pipe2(fds, O_CLOEXEC) < 0)
-                return fault_set_errno(f, FAULT_INTERNAL, errno, "cannot make a pipe");
-        (void) sigfillset(&all);
-        (void) sigprocmask(SIG_BLOCK, &all, &old);
-        pid_t pid = fork();
-        if (pid == 0) {
-                set_signals(SIG_DFL);
-                if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
-                        _exit(EXIT_FAILURE);
-        } else {
-                *ret_pid = pid;
-        }
-        (void) sigprocmask(SIG_SETMASK, &old, NULL);
-        (void) close_fd(fds[pid != 0]);
-        *ret_fd = fds[pid == 0];
-        if (pid < 0) {
-                (void) close_fd(fds[0]);
-                return fault_set_errno(f, FAULT_INTERNAL, errno, "cannot start a process");
-        }
-        return pid;
-}
-
-/* All that it writes, until it closes its end; NULL where that is too much. */
-static char *read_text(int fd)
-{
-        g_autoptr(GString) text = g_string_new(NULL);
-        char buffer[4096];
-        ssize_t n = 1;
-
-        while (!ended_by && n != 0 && text->len <= TEXT_MAX) {
-                n = read(fd, buffer, sizeof(buffer));
-                if (n > 0)
-                        g_string_append_len(text, buffer, n);
-                else if (n < 0 && errno != EINTR)
-                        break;
-        }
-        return n == 0 ? g_string_free(TAKE_PTR(text), FALSE) : NULL;
-}
-
-static int wait_for(pid_t *pid)
-{
-        int status = 0;
-
-        while (waitpid(*pid, &status, 0) < 0)
-                if (errno != EINTR)
-                        break;
-        *pid = 0;
-        return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
 }
 
 /* ---- reading ---- */
@@ -174,7 +86,7 @@ static int start_reader(const Arguments *arguments, Copy *copy, int *ret_status,
         r = scratch_listen(&copy->user, copy->socket, &listen_fd, f);
         if (r < 0)
                 return r;
-        pid_t pid = start(&reader_pid, &plan_fd, f);
+        pid_t pid = process_start(PROCESS_READER, &plan_fd, f);
         if (pid < 0)
                 return pid;
         if (pid == 0) {
@@ -182,15 +94,16 @@ static int start_reader(const Arguments *arguments, Copy *copy, int *ret_status,
                 say(f);
                 _exit(status_of(f));
         }
-        g_autofree char *text = read_text(plan_fd);
+        g_autofree char *text = process_read(plan_fd);
         (void) close_fd(plan_fd);
         r = plan_parse(text ? text : "", &copy->places, &why);
-        if (r == 0 || ended_by)
+        if (r == 0 || process_ended_by())
                 return r;
+        if (!text || *text)
+                return fault_set(f, why.code, "%s", why.message);
         /* Without a word it has ended, and said why. */
-        if (text && !*text)
-                *ret_status = wait_for(&reader_pid);
-        return text && !*text && *ret_status != 0 ? -1 : fault_set(f, why.code, "%s", why.message);
+        r = process_wait(PROCESS_READER, ret_status, f);
+        return r < 0 ? r : -1;
 }
 
 /* ---- copying ---- */
@@ -217,12 +130,10 @@ static void run_worker(const Copy *copy, int fd)
                 .emulate = copy->emulate,
         };
         Fault f = {0};
-        int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), said = dup2(fd, STDERR_FILENO + 1);
+        int said = dup2(fd, STDERR_FILENO + 1);
 
-        /* Of the images, and of where the result goes, it is to have nothing. */
-        if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(null_fd, STDOUT_FILENO) < 0 ||
-            said < 0 || fcntl(said, F_SETFD, FD_CLOEXEC) < 0 ||
-            close_range((unsigned) said + 1, ~0U, 0) < 0 || setpgid(0, 0) < 0)
+        if (said < 0 || fcntl(said, F_SETFD, FD_CLOEXEC) < 0 ||
+            close_range((unsigned) said + 1, ~0U, 0) < 0)
                 _exit(EXIT_FAILURE);
         pid_t parent = getppid();
         int r = scratch_become(&copy->user, &f);
@@ -265,24 +176,20 @@ static int copy_places(Copy *copy, int *ret_status, Fault *f)
         int fd = -1;
 
         copy->reasons = g_new0(char *, copy->places->len + 1);
-        pid_t pid = start(&worker_pid, &fd, f);
+        pid_t pid = process_start(PROCESS_WORKER, &fd, f);
         if (pid < 0)
                 return pid;
         if (pid == 0)
                 run_worker(copy, fd);
-        /* It does that, too; whoever is first. */
-        (void) setpgid(pid, pid);
-        g_autofree char *text = read_text(fd);
+        g_autofree char *text = process_read(fd);
         (void) close_fd(fd);
         if (!text)
-                kill_all();
-        pid_t group = worker_pid;
-        *ret_status = wait_for(&worker_pid);
-        /* What it may have left. */
-        (void) kill(-group, SIGKILL);
-        if (!text)
-                return fault_set(f, FAULT_DIFF_FAILED, "what copies the files misbehaved");
-        return *ret_status != 0 ? -1 : take_results(copy, text, f);
+                process_kill_all();
+        int r = process_wait(PROCESS_WORKER, ret_status, f);
+        if (r < 0 || *ret_status != 0)
+                return r < 0 ? r : -1;
+        return text ? take_results(copy, text, f)
+                    : fault_set(f, FAULT_DIFF_FAILED, "what copies the files misbehaved");
 }
 
 /* ---- fluid-diff ---- */
@@ -301,16 +208,19 @@ static int add_stand_in(const Copy *copy, unsigned i, GPtrArray *argv, Fault *f)
         const PlanPlace *place = &g_array_index(copy->places, PlanPlace, i);
         const char *point = place->of_new ? "new" : "old", *reason = copy->reasons[i];
         g_autofree char *path = appliance_image(copy->directory, place);
+        struct stat st;
 
         if (*reason) {
                 g_ptr_array_add(argv, g_strdup("--unread"));
                 g_ptr_array_add(argv, g_strdup_printf("%s:%u=%s", point, place->place, reason));
                 return 0;
         }
-        /* For fluid-diff; whoever made it could have put a link there. */
+        /* It stays open for fluid-diff. Whoever made it could have put anything there. */
         int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
         if (fd < 0)
                 return fault_set_errno(f, FAULT_IO, errno, "cannot open '%s'", path);
+        if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != copy->user.uid)
+                return fault_set(f, FAULT_DIFF_FAILED, "'%s' is not what was made there", path);
         g_ptr_array_add(argv, g_strdup("--stand-in"));
         g_ptr_array_add(argv, g_strdup_printf("%s:%u=%d", point, place->place, fd));
         return 0;
@@ -320,7 +230,7 @@ static int become_diff(char **argv, Fault *f)
 {
         g_autofree char *path = find_program();
 
-        set_signals(SIG_DFL);
+        process_catch_signals(false);
         (void) execv(path, argv);
         return fault_set_errno(f, FAULT_IO, errno, "cannot run '%s'", path);
 }
@@ -371,20 +281,18 @@ static int run(const Arguments *arguments, bool emulate, GPtrArray *argv, int *r
         if (r < 0)
                 return r;
         copy.socket = g_strconcat(copy.directory, "/nbd", NULL);
-        set_signals(on_signal);
+        process_catch_signals(true);
         set_deadline(arguments->deadline_usec);
         r = make_copies(arguments, &copy, argv, ret_status, f);
         clear_deadline();
-        kill_all();
-        if (reader_pid > 0)
-                (void) wait_for(&reader_pid);
+        process_end_all();
         (void) remove_tree(copy.directory, NULL);
         /* Whatever went wrong then, that is why. */
-        if (ended_by)
+        if (process_ended_by())
                 *f = (Fault){0};
-        if (ended_by == SIGALRM)
+        if (process_ended_by() == SIGALRM)
                 r = fault_set(f, FAULT_TIMED_OUT, "the deadline passed first");
-        else if (ended_by)
+        else if (process_ended_by())
                 r = fault_set(f, FAULT_CANCELLED, "ended by a signal");
         g_clear_pointer(&copy.places, g_array_unref);
         g_strfreev(copy.reasons);

@@ -182,6 +182,7 @@ static void test_guestfs(void)
         is_refused(take_out("web", &spec, NULL), FAULT_NOT_FOUND,
                    "what the other one tells is told");
         socket_unit_stop(unit, runtime, "fluid-diff-guestfs");
+        (void) unlink(program);
         write_program(DIFF_PROGRAM);
         (void) is_same_world(before, "and nothing is left of all that");
 }
