@@ -210,7 +210,7 @@ static int add_stand_in(const Copy *copy, unsigned i, GPtrArray *argv, Fault *f)
         g_autofree char *path = appliance_image(copy->directory, place);
         struct stat st;
 
-        if (*reason) {
+        if (reason && *reason) {
                 g_ptr_array_add(argv, g_strdup("--unread"));
                 g_ptr_array_add(argv, g_strdup_printf("%s:%u=%s", point, place->place, reason));
                 return 0;

@@ -38,28 +38,14 @@ int image_choose_size(const char *directory, uint64_t source_bytes, unsigned n, 
         return 0;
 }
 
+#define FEATURES "^has_journal,^resize_inode,^metadata_csum,uninit_bg,ea_inode,dir_nlink,huge_file"
+#define OPTIONS  "lazy_itable_init=1,nodiscard,root_owner=0:0"
+
 static int run_mke2fs(const char *path, Fault *f)
 {
-        const char *const argv[] = {"mke2fs",
-                                    "-q",
-                                    "-F",
-                                    "-t",
-                                    "ext4",
-                                    "-b",
-                                    "4096",
-                                    "-I",
-                                    "256",
-                                    "-i",
-                                    "4096",
-                                    "-m",
-                                    "0",
-                                    "-O",
-                                    "^has_journal,^resize_inode,^metadata_csum,"
-                                    "uninit_bg,ea_inode,dir_nlink,huge_file",
-                                    "-E",
-                                    "lazy_itable_init=1,nodiscard,root_owner=0:0",
-                                    path,
-                                    NULL};
+        const char *const argv[] = {"mke2fs", "-qF",    "-t", "ext4",  "-b", "4096",
+                                    "-I",     "256",    "-i", "4096",  "-m", "0",
+                                    "-O",     FEATURES, "-E", OPTIONS, path, NULL};
         g_auto(GStrv) environment =
                 g_strsplit("PATH=/usr/sbin:/sbin:/usr/bin:/bin LC_ALL=C.UTF-8", " ", -1);
         g_autofree char *errors = NULL;

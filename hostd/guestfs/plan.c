@@ -40,7 +40,7 @@ static bool parse_line(const char *line, PlanPlace *ret)
             (strcmp(words[0], "old") != 0 && strcmp(words[0], "new") != 0) ||
             (strcmp(words[2], "xfs") != 0 && strcmp(words[2], "btrfs") != 0))
                 return false;
-        *ret = (PlanPlace){words[0][0] == 'n', (unsigned) place, words[2][0] == 'b', size};
+        *ret = (PlanPlace){size, (unsigned) place, words[0][0] == 'n', words[2][0] == 'b'};
         return true;
 }
 

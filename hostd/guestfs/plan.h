@@ -14,10 +14,10 @@
 #define PLAN_MAX 64
 
 typedef struct PlanPlace {
-        bool of_new;
-        unsigned place; /* its number among all places of that point, as ForeignPlace has it */
-        bool is_btrfs;  /* else xfs */
         uint64_t size;  /* bytes */
+        unsigned place; /* its number among all places of that point, as ForeignPlace has it */
+        bool of_new;
+        bool is_btrfs; /* else xfs */
 } PlanPlace;
 
 /* "new-3": how the place is called, as an export and a file; `ret` has PLAN_NAME_SIZE bytes.

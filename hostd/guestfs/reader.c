@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define FDS_MAX 2048
@@ -93,9 +94,8 @@ static int write_plan(Reader *reader, const GArray *places, int plan_fd, Fault *
                 const Place *place =
                         storage_place(reader->storage[foreign->of_new], foreign->place);
 
-                plan[i] = (PlanPlace){foreign->of_new, foreign->place,
-                                      strcmp(place->signature.type, "btrfs") == 0,
-                                      volume_size(place->volume)};
+                plan[i] = (PlanPlace){volume_size(place->volume), foreign->place, foreign->of_new,
+                                      strcmp(place->signature.type, "btrfs") == 0};
                 plan_name(&plan[i], reader->exports[i].name);
                 reader->exports[i].volume = place->volume;
         }
@@ -119,7 +119,9 @@ static int watch(const Reader *reader, int fd, Fault *f)
 
 static int greet(const Reader *reader, Fault *f)
 {
-        autofd fd = accept4(reader->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+        struct sockaddr_un from;
+        socklen_t size = sizeof(from);
+        autofd fd = accept4(reader->listen_fd, (struct sockaddr *) &from, &size, SOCK_CLOEXEC);
         const NbdExport *export = NULL;
 
         if (fd < 0 || nbd_negotiate(fd, reader->exports, reader->n_exports, &export) < 0)

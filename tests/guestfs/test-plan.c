@@ -10,7 +10,7 @@
 
 static void test_plan(void)
 {
-        const PlanPlace places[] = {{false, 2, true, 1000}, {true, 0, false, INT64_MAX / 8}};
+        const PlanPlace places[] = {{1000, 2, false, true}, {INT64_MAX / 8, 0, true, false}};
         g_autofree char *text = plan_to_string(places, 2);
         g_autoptr(GArray) parsed = NULL, none = NULL;
         char name[PLAN_NAME_SIZE];
