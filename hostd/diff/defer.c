@@ -24,6 +24,13 @@ static int find_in_pairs(const Arguments *arguments, Chain *const *old_chains,
         Delta *deltas[DISKS_MAX] = {NULL};
 
         int r = open_storage(arguments->from, old_chains, arguments, &old, f);
+        if (r < 0)
+                return r;
+        /* Mostly: then nothing else is looked at. */
+        if (!foreign_is_in(old) && !foreign_is_in(new)) {
+                *ret = g_array_new(FALSE, FALSE, sizeof(ForeignPlace));
+                return 0;
+        }
         for (unsigned i = 0; r == 0 && i < arguments->new.n; i++)
                 r = delta_new(old_chains[i], new_chains[i], &deltas[i], f);
         if (r == 0)

@@ -29,6 +29,16 @@ bool place_is_foreign(const Place *place)
         return place->volume && (is_xfs(place) || strcmp(place->signature.type, "btrfs") == 0);
 }
 
+bool foreign_is_in(const Storage *storage)
+{
+        const Place *place;
+
+        for (unsigned i = 0; (place = storage_place(storage, i)) != NULL; i++)
+                if (place_is_foreign(place))
+                        return true;
+        return false;
+}
+
 int foreign_read_superblock(Place *place, Fault *f)
 {
         bool xfs = is_xfs(place);

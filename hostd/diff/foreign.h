@@ -11,6 +11,9 @@
 /* Whether it has one, with or without what stands in for it. */
 bool place_is_foreign(const Place *place);
 
+/* Whether any place has one. */
+bool foreign_is_in(const Storage *storage);
+
 /* Sets the place's UUID and label. FAULT_IMAGE_REFUSED, IO. */
 int foreign_read_superblock(Place *place, Fault *f);
 
