@@ -38,6 +38,8 @@ DEPS_RUN   := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils s
 DEPS_TEST  := mmdebstrap busybox-static cpio zstd e2fsprogs fdisk grub-pc-bin grub-common iproute2 util-linux \
 	jq perl socat procps sqlite3 bsdutils openssh-client strace rpm python3-jsonschema \
 	ansible-core ansible-lint python3-yaml python3-dbus python3-gi python3-apt
+# For xfs and btrfs; what libguestfs boots is a kernel of this host, which a container has none of.
+DEPS_GUESTFS := libguestfs-dev libguestfs-xfs guestfish $(if $(wildcard /boot/vmlinuz*),,linux-image-cloud-amd64)
 DEPS_LINT  := clang clang-format clang-tidy clang-tools cppcheck shellcheck libxml2-utils \
 	libclang-rt-14-dev llvm valgrind
 
@@ -69,13 +71,14 @@ LIBS_loop  := $(LIBS_base)
 LIBS_store := sqlite3 $(LIBS_base)
 LIBS_host  := libvirt libvirt-qemu libxml-2.0 hogweed libnl-3.0 libnftables libmnl $(LIBS_base)
 LIBS_diff  := ext2fs com_err zlib libzstd yaml-0.1 $(LIBS_base)
+LIBS_guestfs := $(LIBS_diff)
 LIBS_resolve := $(LIBS_base)
 LIBS_run   := $(LIBS_base)
 LIBS_hostd := $(LIBS_host) sqlite3
 LIBS_ctl   := $(LIBS_base)
 
 # -- layers: what a layer's tests link, lowest last -----------------------------------------------
-LAYERS := base loop store host core api diff resolve run
+LAYERS := base loop store host core api diff guestfs resolve run
 SOURCES = $(wildcard hostd/$(1)/*.c)
 OBJECTS = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 archive = $(patsubst %,$(OUT)/lib/%.a,$(1))
@@ -87,6 +90,7 @@ LINK_host  := host loop base
 LINK_core  := core store loop base
 LINK_bus   := api core store loop base
 LINK_diff  := diff base
+LINK_guestfs := guestfs diff base
 LINK_playbook := diff base
 LINK_resolve := resolve base
 LINK_run   := run base
@@ -95,12 +99,19 @@ LINK_bench := host loop base
 LINK_net := core host loop base
 
 MAIN_diff := hostd/diff/fluid-diff.c
+# Besides the main file, what needs libguestfs.
+MAIN_guestfs := hostd/guestfs/fluid-diff-guestfs.c $(wildcard hostd/guestfs/appliance*.c)
 MAIN_resolve := hostd/resolve/fluid-resolver.c
 MAIN_run  := hostd/run/fluid-runner.c hostd/run/fluid-ansible.c
 MAIN_ctl  := dbus/ctl/fluidctl.c
 
 PROGRAMS := $(OUT)/fluid-hostd $(OUT)/fluidctl $(OUT)/fluid-diff $(OUT)/fluid-resolver $(OUT)/fluid-runner $(OUT)/fluid-ansible $(OUT)/fluid-hook
-UNITS    := $(patsubst units/%.in,$(OUT)/units/%,$(wildcard units/*.service.in))
+# Without libguestfs, which is wanted for xfs and btrfs only, all but one program is built.
+HAS_GUESTFS := $(shell pkg-config --exists libguestfs && echo yes)
+PROGRAMS += $(if $(HAS_GUESTFS),$(OUT)/fluid-diff-guestfs)
+WITHOUT  := $(if $(HAS_GUESTFS),,%/fluid-diff-guestfs@.service.in %/fluid-diff-guestfs.socket)
+UNITS    := $(patsubst units/%.in,$(OUT)/units/%,$(filter-out $(WITHOUT),$(wildcard units/*.service.in)))
+SOCKETS  := $(filter-out $(WITHOUT),$(wildcard units/*.socket))
 MANUALS   = $(OUT)/man/fluidctl.1 $(OUT)/man/fluid.conf.5 $(OUT)/man/networks.conf.5 $(OUT)/man/apply.conf.5 $(patsubst dbus/%.xml,$(OUT)/man/%.5,$(wildcard dbus/*.xml))
 
 all: $(PROGRAMS) $(UNITS) $(OUT)/man/.stamp ## build the programs and their manual pages
@@ -186,6 +197,10 @@ $(OUT)/fluid-diff: $(call OBJECTS,$(MAIN_diff)) $(call archive,diff base)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_diff))
 
+$(OUT)/fluid-diff-guestfs: $(call OBJECTS,$(MAIN_guestfs)) $(call archive,guestfs diff base)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,libguestfs $(LIBS_guestfs))
+
 $(OUT)/fluid-resolver: $(call OBJECTS,$(MAIN_resolve)) $(call archive,resolve base)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_resolve))
@@ -238,7 +253,7 @@ $(call test_programs,$(1)): $(OUT)/tests/%: $(OUT)/obj/tests/%.o $(FAKES_$(1)) $
 	$$(call say,LINK,$$@)
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(call libs,$(LIBS_$(2)))
 endef
-$(foreach t,base:base loop:loop store:store host:host core:store bus:store diff:diff playbook:diff resolve:resolve run:run ctl:base net:host bench:host,\
+$(foreach t,base:base loop:loop store:store host:host core:store bus:store diff:diff guestfs:guestfs playbook:diff resolve:resolve run:run ctl:base net:host bench:host,\
 	$(eval $(call test_rules,$(firstword $(subst :, ,$(t))),$(lastword $(subst :, ,$(t))))))
 
 $(OUT)/tests/fake/host-service: $(call OBJECTS,$(wildcard tests/fake/host-service*.c)) $(call archive,base)
@@ -264,7 +279,7 @@ $(OUT)/tests/live/overwrite: $(OUT)/obj/tests/live/overwrite.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) -static -o $@ $^
 
-UNIT_DIRS := base loop store host core bus diff playbook resolve run ctl net
+UNIT_DIRS := base loop store host core bus diff guestfs playbook resolve run ctl net
 UNIT_TESTS = $(foreach d,$(UNIT_DIRS),$(filter $(OUT)/tests/$(d)/test-%,$(call test_programs,$(d))))
 LIVE_TESTS = $(foreach d,$(UNIT_DIRS),$(filter $(OUT)/tests/$(d)/live-%,$(call test_programs,$(d))))
 SCRIPT_TESTS = $(filter-out %.c,$(wildcard $(UNIT_DIRS:%=tests/%/test-*)))
@@ -303,7 +318,7 @@ bench-audit: $(OUT)/tests/core/bench-audit ## how long a trail of a million rows
 
 # -- fuzzing -----------------------------------------------------------------------------------
 FUZZERS = $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
-FUZZ_LAYERS := diff resolve run host loop base
+FUZZ_LAYERS := guestfs diff resolve run host loop base
 FUZZ_CORE := $(wildcard hostd/core/profile*.c) dbus/ctl/place.c hostd/core/approval-content.c
 FUZZ_TIME ?= 60
 fuzz_replays = $(FUZZERS:%=$(OUT)/tests/fuzz/replay-%)
@@ -316,7 +331,7 @@ $(OUT)/tests/fuzz/replay-%: $(OUT)/obj/tests/fuzz/fuzz-%.o $(OUT)/obj/tests/fuzz
 build/fuzz/fuzz-%: tests/fuzz/fuzz-%.c $(OUT)/gen/.stamp $(OUT)/gen/rulesets.c $(OUT)/gen/noise-rules.c $(OUT)/gen/guest-program.c $(OUT)/gen/recap-plugin.c
 	@mkdir -p $(@D)
 	clang $(ALL_CFLAGS) -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(FUZZ_CORE) $(OUT)/gen/rulesets.c $(OUT)/gen/noise-rules.c $(OUT)/gen/guest-program.c $(OUT)/gen/recap-plugin.c \
-		$(filter-out $(MAIN_diff) $(MAIN_resolve) $(MAIN_run),$(foreach l,$(FUZZ_LAYERS),$(call SOURCES,$(l)))) \
+		$(filter-out $(MAIN_diff) $(MAIN_guestfs) $(MAIN_resolve) $(MAIN_run),$(foreach l,$(FUZZ_LAYERS),$(call SOURCES,$(l)))) \
 		$(call libs,$(LIBS_host) $(LIBS_diff))
 
 fuzz: ## FUZZ=x: run one fuzzer for FUZZ_TIME seconds; without FUZZ, list them
@@ -347,14 +362,14 @@ analyze: $(OUT)/gen/.stamp ## gcc -fanalyzer and clang's static analyzer over al
 install: all ## DESTDIR=… PREFIX=…: install
 	install -D -m 755 -t $(DESTDIR)$(SBINDIR) $(OUT)/fluid-hostd
 	install -D -m 755 -t $(DESTDIR)$(BINDIR) $(OUT)/fluidctl
-	install -D -m 755 -t $(DESTDIR)$(LIBEXECDIR) $(OUT)/fluid-diff $(OUT)/fluid-resolver $(OUT)/fluid-runner $(OUT)/fluid-ansible
+	install -D -m 755 -t $(DESTDIR)$(LIBEXECDIR) $(OUT)/fluid-diff $(OUT)/fluid-resolver $(OUT)/fluid-runner $(OUT)/fluid-ansible $(if $(HAS_GUESTFS),$(OUT)/fluid-diff-guestfs)
 	install -D -m 755 $(OUT)/fluid-hook $(DESTDIR)$(HOOKDIR)/fluid
 	install -D -m 644 -t $(DESTDIR)$(DBUSDIR)/system.d dbus/sh.fluid.Host1.conf
 	install -D -m 644 -t $(DESTDIR)/usr/share/dbus-1/system-services dbus/sh.fluid.Host1.service
 	install -D -m 644 -t $(DESTDIR)/usr/share/dbus-1/interfaces dbus/*.xml
 	install -D -m 644 -t $(DESTDIR)$(POLKITDIR) dbus/sh.fluid.host1.policy
 	install -d $(DESTDIR)$(SYSTEMDIR)/sysusers.d $(DESTDIR)$(SYSCONFDIR)/fluid
-	install -D -m 644 -t $(DESTDIR)$(SYSTEMDIR)/systemd/system $(UNITS) units/*.socket
+	install -D -m 644 -t $(DESTDIR)$(SYSTEMDIR)/systemd/system $(UNITS) $(SOCKETS)
 	install -m 644 units/fluid.sysusers $(DESTDIR)$(SYSTEMDIR)/sysusers.d/fluid.conf
 	for f in fluid.conf networks.conf; do test -e $(DESTDIR)$(SYSCONFDIR)/fluid/$$f || \
 		$(OUT)/fluid-hostd --print-config=$$f > $(DESTDIR)$(SYSCONFDIR)/fluid/$$f || exit 1; done
@@ -385,7 +400,7 @@ uninstall: ## DESTDIR=… PREFIX=…: remove what install put there, but for flu
 		while read -r rule; do ip -4 rule del priority 10 $$rule type blackhole; done
 
 deps: ## install the Debian packages that are missing (root)
-	@missing=$$(for p in $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST) $(DEPS_LINT); do \
+	@missing=$$(for p in $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST) $(DEPS_GUESTFS) $(DEPS_LINT); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	test -z "$$missing" || { apt-get update -q && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/cleanup.h"
 #include "base/escape.h"
+#include "base/quantity.h"
 #include "dbus/ctl/bus.h"
 #include "dbus/ctl/diff-filter.h"
 #include "dbus/ctl/diff-patch.h"
@@ -167,6 +168,25 @@ static int prepare(int fd, const char *base, int *ret_own, Fault *f)
         return diff_filter(copy >= 0 ? copy : fd, base, ret_own, f);
 }
 
+/* Longer than it takes to read what fluid-diff reads itself, mostly. */
+#define TELL_USEC (20 * USEC_PER_SEC)
+
+typedef struct Waiting {
+        Ctl *ctl;
+        const char *from, *to;
+        uint64_t begun_usec;
+} Waiting;
+
+static void on_tick(void *userdata)
+{
+        const Waiting *waiting = userdata;
+
+        if (now_monotonic_usec() - waiting->begun_usec > TELL_USEC)
+                progress_say(waiting->ctl,
+                             "comparing '%s' with '%s' (xfs and btrfs may take minutes)",
+                             waiting->from, waiting->to);
+}
+
 static int call(Ctl *ctl, char **args, BusMessage **ret_reply, Fault *f)
 {
         const char *from = args[1] ? args[1] : "template";
@@ -184,7 +204,8 @@ static int call(Ctl *ctl, char **args, BusMessage **ret_reply, Fault *f)
         bus_option_bool(m, "contents", arg.patch);
         bus_options_close(m);
         progress_begin(ctl, "comparing '%s' with '%s'", from, to);
-        r = bus_call(ctl, m, BUS_TIMEOUT_LONG_USEC, ret_reply, f);
+        Waiting waiting = {ctl, from, to, now_monotonic_usec()};
+        r = bus_call_with(ctl, m, BUS_TIMEOUT_LONG_USEC, on_tick, &waiting, ret_reply, f);
         progress_end(ctl);
         return r;
 }
@@ -240,7 +261,8 @@ const Verb verb_diff = {
                 "only owner, mode, attributes or time, T became another kind of file. Noise, "
                 "and directories with more than 32 changed entries, or below the first level of more "
                 "than 64 lines, are told by their counts. What differs and could not be "
-                "read ends it, and is said in the summary. With --quiet only letters and paths, "
+                "read ends it, and is said in the summary. xfs and btrfs are read in a virtual "
+                "machine, where libguestfs is installed, which may take minutes. With --quiet only letters and paths, "
                 "one a line. With --json all that is known, with --patch with the contents of "
                 "files; diff.schema.json describes the document. Whatever a terminal would act on is shown as \\xNN.",
         .example = "diff web1 installed now --path /etc --patch",

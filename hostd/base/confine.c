@@ -221,6 +221,18 @@ static int allow_internet(scmp_filter_ctx filter)
         return r;
 }
 
+static int allow_server(scmp_filter_ctx filter)
+{
+        static const int calls[] = {
+                SCMP_SYS(accept4),
+                SCMP_SYS(epoll_ctl),
+                SCMP_SYS(epoll_wait),
+                SCMP_SYS(epoll_pwait),
+        };
+
+        return add(filter, SCMP_ACT_ALLOW, calls, G_N_ELEMENTS(calls));
+}
+
 /* For who starts the program as root. Whoever has none already may not be allowed to say so. */
 static int drop_capabilities(void)
 {
@@ -233,7 +245,8 @@ static int drop_capabilities(void)
         return (int) syscall(SYS_capset, &header, none);
 }
 
-static int filter_calls(bool has_internet, Fault *f)
+/* `allow_more` is NULL for none. */
+static int filter_calls(int (*allow_more)(scmp_filter_ctx filter), Fault *f)
 {
         scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
         int r;
@@ -243,8 +256,8 @@ static int filter_calls(bool has_internet, Fault *f)
         r = allow(filter);
         if (r == 0)
                 r = deny_softly(filter);
-        if (r == 0 && has_internet)
-                r = allow_internet(filter);
+        if (r == 0 && allow_more)
+                r = allow_more(filter);
         if (r == 0)
                 r = seccomp_load(filter);
         seccomp_release(filter);
@@ -252,18 +265,29 @@ static int filter_calls(bool has_internet, Fault *f)
                      : 0;
 }
 
-int confine_seal(const int *keep, unsigned n_keep, unsigned sockets_max, Fault *f)
+static int seal(const int *keep, unsigned n_keep, unsigned fds_max,
+                int (*allow_more)(scmp_filter_ctx filter), Fault *f)
 {
         if (is_sanitized)
                 return 0;
         int r = close_others(keep, n_keep, f);
         if (r < 0)
                 return r;
-        r = limit(RLIMIT_NOFILE, sockets_max, f);
+        r = limit(RLIMIT_NOFILE, fds_max, f);
         if (r < 0)
                 return r;
         if (drop_capabilities() < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
             prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
                 return fault_set_errno(f, FAULT_INTERNAL, errno, "cannot give up privileges");
-        return filter_calls(sockets_max > 0, f);
+        return filter_calls(allow_more, f);
+}
+
+int confine_seal(const int *keep, unsigned n_keep, unsigned sockets_max, Fault *f)
+{
+        return seal(keep, n_keep, sockets_max, sockets_max > 0 ? allow_internet : NULL, f);
+}
+
+int confine_seal_server(const int *keep, unsigned n_keep, unsigned fds_max, Fault *f)
+{
+        return seal(keep, n_keep, fds_max, allow_server, f);
 }

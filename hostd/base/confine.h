@@ -22,3 +22,7 @@ int confine_output(uint64_t bytes, Fault *f);
  * With `sockets_max` > 0 also sockets for UDP and TCP, an sd_event and its timers: as many
  * descriptors, all counted; else no new ones. */
 int confine_seal(const int *keep, unsigned n_keep, unsigned sockets_max, Fault *f);
+
+/* The same for who serves what connects to a socket that it has already: up to `fds_max`
+ * descriptors in all, and epoll; it can make no socket itself. */
+int confine_seal_server(const int *keep, unsigned n_keep, unsigned fds_max, Fault *f);

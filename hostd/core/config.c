@@ -63,6 +63,9 @@ static const Key keys[] = {
         K(freeze_timeout_usec, KEY_DURATION, "5s", "100ms", "1min",
           "A guest that is not frozen in this time is snapshotted as it is."),
         K(diff_timeout_usec, KEY_DURATION, "5min", "1s", "1h", "A diff may take this long."),
+        K(diff_guestfs_timeout_usec, KEY_DURATION, "15min", "1s", "1h",
+          "A diff of disks with xfs or btrfs, which libguestfs reads in a virtual machine, may take "
+          "this long more."),
         K(diff_output_max_bytes, KEY_SIZE, "4G", "1M", "1024T",
           "The document of a diff, and a file or archive of a point, may have this size; beyond "
           "16 MiB it does not go below disk_floor."),

@@ -32,6 +32,7 @@ typedef struct Config {
         uint64_t stop_timeout_usec;
         uint64_t freeze_timeout_usec;
         uint64_t diff_timeout_usec;
+        uint64_t diff_guestfs_timeout_usec;
         uint64_t warm_timeout_usec;
         uint64_t idle_timeout_usec;
         uint64_t ttl_default_usec;

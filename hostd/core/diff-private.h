@@ -44,7 +44,10 @@ typedef struct Diff {
 typedef struct DiffRequest {
         Diff *diff; /* what it reads of it does not change while it runs */
         uint64_t deadline_usec;
+        uint64_t guestfs_deadline_usec; /* where fluid-diff-guestfs has to do it */
+        bool emulates;                  /* the host's guests run without KVM, and so does that */
 } DiffRequest;
 
-/* In a worker: runs fluid-diff (core/diff-program.c). */
+/* In a worker: runs fluid-diff, and fluid-diff-guestfs where there is something to read that only
+ * that can (core/diff-program.c). */
 int diff_run(void *request, Fault *f);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* How fluid-diff is run: with the layers of both points as open files. */
+/* How fluid-diff is run: with the layers of both points as open files. Where it finds xfs or btrfs,
+ * and fluid-diff-guestfs is installed, that is asked the same again. */
 
 #include "core/diff-private.h"
 
@@ -9,6 +10,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
+
+#define GUESTFS_UNIT "fluid-diff-guestfs"
+/* A virtual machine each, and a worker for minutes. */
+#define GUESTFS_AT_ONCE 2
+
+/* What fluid-diff ends with where --defer says to. */
+#define STATUS_DEFERRED 6
 
 static int open_disk(const SideDisk *disk, GArray *fds, GString *argument, Fault *f)
 {
@@ -100,6 +109,59 @@ static void close_one(gpointer data)
         (void) close_fd(*(int *) data);
 }
 
+static int run_unit(const DiffRequest *q, const char *unit, uint64_t deadline_usec, GPtrArray *argv,
+                    const GArray *fds, int *ret_status, Fault *f)
+{
+        const ChildSpec spec = {.unit = unit,
+                                .argv = (const char *const *) argv->pdata,
+                                .deadline_usec = deadline_usec,
+                                .stdout_fd = q->diff->document_fd,
+                                .fds = (const int *) (const void *) fds->data,
+                                .n_fds = fds->len,
+                                .ret_status = ret_status};
+
+        return child_run(&spec, f);
+}
+
+static int run_guestfs(const DiffRequest *q, GPtrArray *argv, const GArray *fds, int *ret_status,
+                       Fault *f)
+{
+        static atomic_uint running;
+        int r;
+
+        *ret_status = 0;
+        if (q->emulates)
+                add_argument(argv, "--emulate");
+        g_ptr_array_add(argv, NULL);
+        if (atomic_fetch_add(&running, 1) >= GUESTFS_AT_ONCE)
+                r = fault_set(
+                        f, FAULT_BUSY,
+                        "disks with xfs or btrfs are read in virtual machines, and %d of these "
+                        "are at it; try again when one is done",
+                        GUESTFS_AT_ONCE);
+        else
+                r = run_unit(q, GUESTFS_UNIT, q->guestfs_deadline_usec, argv, fds, ret_status, f);
+        (void) atomic_fetch_sub(&running, 1);
+        return r;
+}
+
+/* `argv` is without its NULL. */
+static int run(const DiffRequest *q, GPtrArray *argv, const GArray *fds, int *ret_status, Fault *f)
+{
+        bool has_guestfs = child_unit_exists(GUESTFS_UNIT);
+
+        if (has_guestfs)
+                add_argument(argv, "--defer");
+        g_ptr_array_add(argv, NULL);
+        int r = run_unit(q, "fluid-diff", q->deadline_usec, argv, fds, ret_status, f);
+        if (r == 0 || !has_guestfs || *ret_status != STATUS_DEFERRED)
+                return r;
+        *f = (Fault){0};
+        /* Without --defer and the NULL. */
+        g_ptr_array_set_size(argv, (int) argv->len - 2);
+        return run_guestfs(q, argv, fds, ret_status, f);
+}
+
 int diff_run(void *request, Fault *f)
 {
         DiffRequest *q = request;
@@ -126,15 +188,7 @@ int diff_run(void *request, Fault *f)
                 r = open_side(&q->diff->to, "--new", fds, argv, f);
         if (r < 0)
                 return r;
-        g_ptr_array_add(argv, NULL);
-        ChildSpec spec = {.unit = "fluid-diff",
-                          .argv = (const char *const *) argv->pdata,
-                          .deadline_usec = q->deadline_usec,
-                          .stdout_fd = q->diff->document_fd,
-                          .fds = (const int *) (const void *) fds->data,
-                          .n_fds = fds->len,
-                          .ret_status = &status};
-        r = child_run(&spec, &why);
+        r = run(q, argv, fds, &status, &why);
         if (r < 0)
                 return fault_set(f, code_of(q->diff, status, why.code), "%s", why.message);
         return q->diff->job.finish ? q->diff->job.finish(q->diff->document_fd, q->diff->userdata, f)

@@ -109,7 +109,13 @@ static void compare(Diff *q)
         const Manager *m = q->manager;
         DiffRequest *request = g_new0(DiffRequest, 1);
 
-        *request = (DiffRequest){.diff = q, .deadline_usec = m->config->diff_timeout_usec};
+        *request = (DiffRequest){
+                .diff = q,
+                .deadline_usec = m->config->diff_timeout_usec,
+                .guestfs_deadline_usec =
+                        m->config->diff_timeout_usec + m->config->diff_guestfs_timeout_usec,
+                .emulates = g_str_equal(m->config->virt_type, "qemu"),
+        };
         (void) workers_submit(m->workers, diff_run, compared, request, g_free, q);
 }
 

@@ -232,7 +232,7 @@ static int make_sandbox(Playbook *p, Sandbox *source, Fault *f)
         const Config *c = p->manager->config;
         /* Whatever the default is: both runs, the boot and the comparison. */
         uint64_t ttl = 2 * c->verify_timeout_usec + c->boot_timeout_usec + c->diff_timeout_usec +
-                       SPARE_USEC;
+                       c->diff_guestfs_timeout_usec + SPARE_USEC;
         const SandboxSpec spec = {.name = name,
                                   .agent = "fluid-verify",
                                   .template = source->row->template_id.text,

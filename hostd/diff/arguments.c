@@ -24,7 +24,8 @@ static const char usage[] =
         "Shows what differs between the file systems of a guest at two points: files added (A),\n"
         "removed (D), modified (M), of another type (T), or with other metadata only (m). There is a\n"
         "pair of images for each disk: vda, vdb, and so on. File systems are found in partitions and\n"
-        "in linear volumes of LVM; ext2, ext3 and ext4 are read, all others that differ are named.\n"
+        "in linear volumes of LVM; ext2, ext3 and ext4 are read, all others that differ are named:\n"
+        "fluid-diff-guestfs, which takes the same arguments, reads xfs and btrfs, too.\n"
         "Paths are as the guest's own /etc/fstab has them. The images are read, never mounted and\n"
         "never written; backing files are followed. The end says what the changes mean: packages,\n"
         "services, accounts, settings, and what is noise.\n"
@@ -51,11 +52,15 @@ static const char usage[] =
         "      --max-memory SIZE    most address space to use; default 512M\n"
         "      --max-output SIZE    most to write to a file; default infinity\n"
         "      --deadline DURATION  most time to take; default infinity\n"
+        "      --defer              end with status 6, and nothing written, where fluid-diff-guestfs\n"
+        "                             can read what this does not\n"
+        "      --stand-in old:N=FD  what it has copied of a place of OLD or NEW, as an ext4 image\n"
+        "      --unread old:N=TEXT  why it could not\n"
         "      --help, --version\n"
         "\n"
         "Exit status: 0 done, also without differences; 1 failed; 2 wrong usage, also a PATH that is\n"
         "no file; 3 a playbook would hold what was not allowed; 4 no such PATH; 5 larger than\n"
-        "--max-output, or than a playbook can be.\n";
+        "--max-output, or than a playbook can be; 6 --defer.\n";
 
 enum {
         OPTION_JSON = 256,
@@ -78,6 +83,9 @@ enum {
         OPTION_MAX_OUTPUT,
         OPTION_DEADLINE,
         OPTION_WALK,
+        OPTION_DEFER,
+        OPTION_STAND_IN,
+        OPTION_UNREAD,
         OPTION_HELP,
         OPTION_VERSION,
 };
@@ -103,6 +111,9 @@ static const struct option long_options[] = {
         {"max-output", required_argument, NULL, OPTION_MAX_OUTPUT},
         {"deadline", required_argument, NULL, OPTION_DEADLINE},
         {"walk", no_argument, NULL, OPTION_WALK},
+        {"defer", no_argument, NULL, OPTION_DEFER},
+        {"stand-in", required_argument, NULL, OPTION_STAND_IN},
+        {"unread", required_argument, NULL, OPTION_UNREAD},
         {"help", no_argument, NULL, OPTION_HELP},
         {"version", no_argument, NULL, OPTION_VERSION},
         {NULL, 0, NULL, 0},
@@ -219,6 +230,12 @@ static int parse_option(int option, Arguments *arguments, Fault *f)
         case OPTION_WALK:
                 arguments->compare = COMPARE_WALK;
                 return 0;
+        case OPTION_DEFER:
+                arguments->defer = true;
+                return 0;
+        case OPTION_STAND_IN:
+        case OPTION_UNREAD:
+                return stand_in_parse(optarg, option == OPTION_UNREAD, arguments->ins, f);
         case OPTION_HELP:
                 fputs(usage, stdout);
                 exit(EXIT_SUCCESS);

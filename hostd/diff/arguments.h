@@ -5,7 +5,7 @@
 
 #include "diff/chain.h"
 #include "diff/compare.h"
-#include "diff/storage.h"
+#include "diff/stand-in.h"
 
 typedef enum DiffMode {
         MODE_COMPARE,
@@ -41,6 +41,8 @@ typedef struct Arguments {
         bool allow_secrets, allow_setuid;  /* in a playbook */
         int archive_fd;                    /* of --residual */
         int document_fd, summary_fd;       /* where a playbook's are kept; 0: nowhere */
+        bool defer;                        /* to fluid-diff-guestfs, where that can read more */
+        StandIns ins[2];                   /* of both points */
         const char *from, *to;             /* names of the points */
         DiskSources old, new;              /* the latter alone for --cat and --extract */
         DiskFormat old_format, new_format; /* of paths */

@@ -73,6 +73,9 @@ static int compare_pair(const Disks *disks, const Pair *pair, Fault *f)
                         return r;
                 if (!delta_may_differ(delta, 0, MAX(volume_size(old), volume_size(new))))
                         return 0;
+                /* Where it is in one that stands in, says nothing of the other. */
+                if (pair->old->stand_in || pair->new->stand_in)
+                        delta = delta_free(delta);
         }
         return compare_open(disks, pair, delta, f);
 }
@@ -155,14 +158,26 @@ static int scan(Disks *disks, const DiskPair *pairs, unsigned n, const char *fro
         return r;
 }
 
+static int use_stand_ins(const Disks *disks, const StandIns *ins, Fault *f)
+{
+        int r = stand_ins_use(&ins[0], disks->old, f);
+
+        if (r == 0)
+                r = stand_ins_use(&ins[1], disks->new, f);
+        stand_ins_match(disks->old, disks->new);
+        return r;
+}
+
 int disks_compare(const DiskPair *pairs, unsigned n_disks, const char *from, const char *to,
-                  CompareMode mode, Report *report, Fault *f)
+                  const StandIns *ins, CompareMode mode, Report *report, Fault *f)
 {
         Disks disks = {.mode = mode, .report = report};
         int r;
 
         g_assert(n_disks > 0 && n_disks <= DISKS_MAX);
         r = scan(&disks, pairs, n_disks, from, to, f);
+        if (r == 0 && ins)
+                r = use_stand_ins(&disks, ins, f);
         if (r == 0)
                 r = compare(&disks, f);
         g_clear_pointer(&disks.pairs, g_array_unref);

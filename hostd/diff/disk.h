@@ -7,6 +7,7 @@
 #include "diff/chain.h"
 #include "diff/compare.h"
 #include "diff/report.h"
+#include "diff/stand-in.h"
 
 /* One disk at both points. `name` ("vda") is how the guest's fstab may call it. */
 typedef struct DiskPair {
@@ -14,9 +15,10 @@ typedef struct DiskPair {
         Chain *old, *new;
 } DiskPair;
 
-/* `from` and `to` name the two points in messages. FAULT_DIFF_FAILED, IMAGE_REFUSED, IO.
+/* `from` and `to` name the two points in messages; `ins` has what stands in for places of each, and
+ * may be NULL. FAULT_DIFF_FAILED, IMAGE_REFUSED, IO.
  *
  * Where the root's file system, or what is compared before it, is damaged, that is a fault; of any
  * other it is said in the report that its comparison ended early. */
 int disks_compare(const DiskPair *disks, unsigned n_disks, const char *from, const char *to,
-                  CompareMode mode, Report *report, Fault *f);
+                  const StandIns *ins, CompareMode mode, Report *report, Fault *f);

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "diff/archive.h"
 #include "diff/arguments.h"
+#include "diff/defer.h"
 #include "diff/disk.h"
 #include "diff/playbook-document.h"
 #include "diff/playbook-export.h"
@@ -24,6 +25,7 @@ enum {
         EXIT_REFUSED = 3,
         EXIT_NOT_FOUND = 4,
         EXIT_TOO_LARGE = 5,
+        EXIT_DEFERRED = 6,
 };
 
 /* The chains of all disks. */
@@ -31,6 +33,7 @@ typedef struct Chains {
         Chain *old[DISKS_MAX], *new[DISKS_MAX]; /* the former NULL where one point is enough */
         int document;         /* what holds it for a playbook or its residual, or -1 */
         int archive, summary; /* or -1 */
+        StandIns ins[2];
 } Chains;
 
 static int open_chains(const Arguments *arguments, Chains *chains, Fault *f)
@@ -43,6 +46,10 @@ static int open_chains(const Arguments *arguments, Chains *chains, Fault *f)
         for (unsigned i = 0; r == 0 && i < arguments->new.n; i++)
                 r = disk_source_open(&arguments->new.list[i], arguments->new_format, chains->old[i],
                                      &chains->new[i], f);
+        for (unsigned i = 0; r == 0 && i < G_N_ELEMENTS(chains->ins); i++) {
+                chains->ins[i] = arguments->ins[i];
+                r = stand_ins_open(&chains->ins[i], f);
+        }
         return r;
 }
 
@@ -55,6 +62,8 @@ static void close_chains(Chains *chains)
                 (void) chain_free(chains->old[i]);
                 (void) chain_free(chains->new[i]);
         }
+        for (unsigned i = 0; i < G_N_ELEMENTS(chains->ins); i++)
+                stand_ins_close(&chains->ins[i]);
 }
 
 static void list_fds(const Chain *chain, GArray *fds)
@@ -74,6 +83,9 @@ static int seal(const Chains *chains, Fault *f)
                 list_fds(chains->old[i], fds);
                 list_fds(chains->new[i], fds);
         }
+        for (unsigned i = 0; i < G_N_ELEMENTS(chains->ins); i++)
+                for (unsigned j = 0; j < chains->ins[i].n; j++)
+                        list_fds(chains->ins[i].list[j].chain, fds);
         const int others[] = {chains->document, chains->archive, chains->summary};
         for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
                 if (others[i] >= 0)
@@ -91,7 +103,7 @@ static int compare(const Arguments *arguments, const Chains *chains, int fd, uin
                 report_set_contents(report);
         for (unsigned i = 0; i < arguments->new.n; i++)
                 pairs[i] = (DiskPair){arguments->new.list[i].name, chains->old[i], chains->new[i]};
-        int r = disks_compare(pairs, arguments->new.n, arguments->from, arguments->to,
+        int r = disks_compare(pairs, arguments->new.n, arguments->from, arguments->to, chains->ins,
                               arguments->compare, report, f);
         if (r == 0)
                 r = report_end(report, f);
@@ -105,9 +117,11 @@ static int open_trees(const Arguments *arguments, const Chains *chains, Tree **r
 
         for (unsigned i = 0; i < arguments->new.n; i++)
                 names[i] = arguments->new.list[i].name;
-        int r = tree_new(arguments->from, chains->old, names, arguments->new.n, ret_old, f);
+        int r = tree_new(arguments->from, chains->old, names, arguments->new.n, &chains->ins[0],
+                         ret_old, f);
         return r < 0 ? r
-                     : tree_new(arguments->to, chains->new, names, arguments->new.n, ret_new, f);
+                     : tree_new(arguments->to, chains->new, names, arguments->new.n,
+                                &chains->ins[1], ret_new, f);
 }
 
 /* What is written is derived from the document alone, as somebody else would read it. */
@@ -150,15 +164,33 @@ static int take_out(const Arguments *arguments, const Chains *chains, Fault *f)
 
         for (unsigned i = 0; i < arguments->new.n; i++)
                 names[i] = arguments->new.list[i].name;
-        int r = tree_new(arguments->to, chains->new, names, arguments->new.n, &tree, f);
+        int r = tree_new(arguments->to, chains->new, names, arguments->new.n, &chains->ins[1],
+                         &tree, f);
         if (r < 0)
                 return r;
         return arguments->mode == MODE_CAT ? archive_write_content(tree, arguments->path, output, f)
                                            : archive_write(tree, arguments->path, output, f);
 }
 
+/* Returns 1 where it is for fluid-diff-guestfs. */
+static int defer(const Arguments *arguments, const Chains *chains, Fault *f)
+{
+        g_autoptr(GArray) places = NULL;
+        g_autofree char *what = NULL;
+
+        int r = defer_find_needed(arguments, chains->old, chains->new, &places, &what, f);
+        if (r < 0 || places->len == 0)
+                return r;
+        (void) fault_set(f, FAULT_DIFF_FAILED, "it needs fluid-diff-guestfs: there is %s", what);
+        return 1;
+}
+
 static int act(const Arguments *arguments, const Chains *chains, Fault *f)
 {
+        int r = arguments->defer ? defer(arguments, chains, f) : 0;
+
+        if (r != 0)
+                return r;
         switch (arguments->mode) {
         case MODE_COMPARE:
                 return compare(arguments, chains, STDOUT_FILENO, arguments->max_output_bytes,
@@ -224,12 +256,12 @@ static int status_of(const Fault *f)
         }
 }
 
-static int complain(const Fault *f)
+static int complain(int r, const Fault *f)
 {
         g_autofree char *line = g_strdup_printf("fluid-diff: %s\n", f->message);
 
         (void) write_all(STDERR_FILENO, line, strlen(line));
-        return status_of(f);
+        return r > 0 ? EXIT_DEFERRED : status_of(f);
 }
 
 int main(int argc, char **argv)
@@ -237,7 +269,9 @@ int main(int argc, char **argv)
         Arguments arguments;
         Fault fault = {0};
 
-        if (arguments_parse(argc, argv, &arguments, &fault) < 0)
-                return complain(&fault);
-        return run(&arguments, &fault) < 0 ? complain(&fault) : EXIT_SUCCESS;
+        int r = arguments_parse(argc, argv, &arguments, &fault);
+
+        if (r == 0)
+                r = run(&arguments, &fault);
+        return r == 0 ? EXIT_SUCCESS : complain(r, &fault);
 }

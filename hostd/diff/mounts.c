@@ -9,6 +9,7 @@ static void mount_free(gpointer data)
 
         g_free(mount->source);
         g_free(mount->target);
+        g_free(mount->subvolume);
         g_free(mount);
 }
 
@@ -48,6 +49,25 @@ static bool has_option(const char *options, const char *wanted)
         return g_strv_contains((const char *const *) list, wanted);
 }
 
+static char *find_subvolume(const char *options)
+{
+        static const char name[] = "subvol=";
+        g_auto(GStrv) list = g_strsplit(options, ",", -1);
+
+        for (char **option = list; *option; option++) {
+                if (!g_str_has_prefix(*option, name))
+                        continue;
+                const char *path = *option + strlen(name);
+                while (*path == '/')
+                        path++;
+                size_t n = strlen(path);
+                while (n > 0 && path[n - 1] == '/')
+                        n--;
+                return g_strndup(path, n);
+        }
+        return NULL;
+}
+
 /* NULL where it is not absolute, or goes up. */
 static char *normalise(const char *target)
 {
@@ -79,7 +99,8 @@ static Mount *parse_line(const char *line, const char *end)
         if (!path)
                 return NULL;
         Mount *mount = g_new(Mount, 1);
-        *mount = (Mount){g_steal_pointer(&source), path};
+        *mount = (Mount){g_steal_pointer(&source), path,
+                         options && strcmp(type, "btrfs") == 0 ? find_subvolume(options) : NULL};
         return mount;
 }
 

@@ -16,6 +16,7 @@
 typedef struct Mount {
         char *source; /* any bytes but NUL */
         char *target; /* absolute; single slashes, none at the end but of "/"; any bytes but NUL */
+        char *subvolume; /* of btrfs, by subvol=; without slashes at its ends; NULL mostly */
 } Mount;
 
 /* All names that a line may have for a file system; NULL for what it does not have. */

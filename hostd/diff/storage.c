@@ -2,6 +2,7 @@
 #include "diff/storage.h"
 
 #include "base/cleanup.h"
+#include "diff/foreign.h"
 #include "diff/lookup.h"
 #include "diff/mounts.h"
 
@@ -15,6 +16,7 @@ static void place_free(gpointer data)
 
         place_close(place);
         (void) volume_free(place->volume);
+        (void) volume_free(place->stand_in);
         g_free(place->logical);
         g_free(place->reason);
         g_free(place->label);
@@ -42,7 +44,7 @@ Place *storage_place(const Storage *storage, unsigned i)
 
 bool place_is_readable(const Place *place)
 {
-        return place->uuid[0] != '\0';
+        return place->stand_in || (place->volume && signature_is_ext(&place->signature));
 }
 
 char *place_to_string(const Storage *storage, const Place *place)
@@ -56,6 +58,14 @@ char *place_to_string(const Storage *storage, const Place *place)
         return g_strdup_printf("partition %u of %s", place->partition->number, disk);
 }
 
+void place_set_uuid(Place *place, const uint8_t *id)
+{
+        (void) g_snprintf(place->uuid, sizeof(place->uuid),
+                          "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+                          id[0], id[1], id[2], id[3], id[4], id[5], id[6], id[7], id[8], id[9],
+                          id[10], id[11], id[12], id[13], id[14], id[15]);
+}
+
 /* What is told of a file system without opening it. */
 static int read_superblock(Place *place, Fault *f)
 {
@@ -64,11 +74,7 @@ static int read_superblock(Place *place, Fault *f)
         int r = volume_read(place->volume, SUPERBLOCK_OFFSET, &super, sizeof(super), f);
         if (r < 0)
                 return r;
-        const uint8_t *id = super.s_uuid;
-        (void) g_snprintf(place->uuid, sizeof(place->uuid),
-                          "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-                          id[0], id[1], id[2], id[3], id[4], id[5], id[6], id[7], id[8], id[9],
-                          id[10], id[11], id[12], id[13], id[14], id[15]);
+        place_set_uuid(place, super.s_uuid);
         if (super.s_volume_name[0])
                 place->label =
                         g_strndup((const char *) super.s_volume_name, sizeof(super.s_volume_name));
@@ -86,7 +92,14 @@ static char *explain_type(const char *type)
                 return g_strdup("it is encrypted, and its key is not at hand");
         if (strcmp(type, "linux_raid_member") == 0)
                 return g_strdup("members of a RAID are not put together");
-        return g_strdup_printf("files on %s are not read, only those on ext2, ext3 and ext4", type);
+        if (strcmp(type, "xfs") == 0 || strcmp(type, "btrfs") == 0)
+                return g_strdup_printf(
+                        "files on %s are read by fluid-diff-guestfs, where libguestfs "
+                        "is installed",
+                        type);
+        return g_strdup_printf("files on %s are not read, only those on ext2, ext3, ext4, xfs and "
+                               "btrfs",
+                               type);
 }
 
 /* Takes the volume. */
@@ -108,7 +121,7 @@ static int add_place(Storage *storage, unsigned disk, const Partition *partition
                 return read_superblock(place, f);
         if (r == 0)
                 place->reason = explain_type(place->signature.type);
-        return r;
+        return r == 0 && place_is_foreign(place) ? foreign_read_superblock(place, f) : r;
 }
 
 /* A physical volume that cannot be understood stays a place of which that is said. */
@@ -209,7 +222,7 @@ int storage_open_place(const Storage *storage, Place *place, Fault *f)
 {
         if (place->fs)
                 return 0;
-        place->view = view_new(place->volume);
+        place->view = view_new(place->stand_in ? place->stand_in : place->volume);
         int r = filesystem_open(place->view, storage->name, &place->fs, f);
         if (r < 0)
                 place->view = view_free(place->view);
@@ -281,7 +294,9 @@ static void find_mount(const Storage *storage, Place *place, const GPtrArray *mo
         for (unsigned i = 0; i < mounts->len && !place->mounted_at; i++) {
                 const Mount *mount = mounts->pdata[i];
 
-                if (strcmp(mount->target, "/") != 0 && mount_is_of(mount, &names))
+                /* A subvolume is not the whole. */
+                if (strcmp(mount->target, "/") != 0 && !mount->subvolume &&
+                    mount_is_of(mount, &names))
                         place->mounted_at = g_strdup(mount->target);
         }
 }
@@ -303,7 +318,7 @@ int storage_set_root(Storage *storage, Place *root, Fault *f)
                 return 0;
         g_autoptr(GPtrArray) mounts = mounts_parse(text, size);
         for (unsigned i = 0; (place = storage_place(storage, i)) != NULL; i++)
-                if (place != root && place_is_readable(place))
+                if (place != root && (place_is_readable(place) || place_is_foreign(place)))
                         find_mount(storage, place, mounts);
         return 0;
 }
@@ -318,12 +333,13 @@ int storage_no_filesystem(const Storage *storage, Fault *f)
 
                 if (place->is_member)
                         continue;
-                g_string_append_printf(found, "%s%s (%s)", found->len > 0 ? ", " : "",
-                                       place->signature.type, where);
+                bool has_reason = place_is_foreign(place) && place->reason;
+                g_string_append_printf(found, "%s%s (%s%s%s)", found->len > 0 ? ", " : "",
+                                       place->signature.type, where, has_reason ? ": " : "",
+                                       has_reason ? place->reason : "");
         }
-        return fault_set(
-                f, FAULT_DIFF_FAILED,
-                "the disks of %s have no ext4 file system, only: %s; others cannot be read "
-                "yet: use an image with its root on ext4",
-                storage->name, found->str);
+        return fault_set(f, FAULT_DIFF_FAILED,
+                         "the disks of %s have no ext4 file system, only: %s; use an image with "
+                         "its root on ext4, xfs or btrfs",
+                         storage->name, found->str);
 }

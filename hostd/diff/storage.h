@@ -28,9 +28,10 @@ typedef struct Place {
         const Partition *partition; /* NULL for a logical volume */
         char *logical;              /* "vg/lv"; NULL for a disk or partition */
         Volume *volume;             /* NULL: it cannot be read as bytes */
+        Volume *stand_in;           /* what is read instead (diff/stand-in.h); mostly NULL */
         Signature signature;
         char *reason;               /* why there is no file system to read; NULL where there is */
-        char uuid[PLACE_UUID_SIZE]; /* of a file system that can be read; else empty */
+        char uuid[PLACE_UUID_SIZE]; /* of ext2, ext3, ext4, xfs, btrfs; else empty */
         char *label;                /* the same; any bytes; NULL for none */
         char *mounted_at;           /* NULL: nowhere */
         View *view;                 /* both NULL until it is opened */
@@ -60,6 +61,9 @@ Place *storage_place(const Storage *storage, unsigned i);
 
 /* Whether it holds a file system that can be read. */
 bool place_is_readable(const Place *place);
+
+/* The 16 bytes of a superblock. */
+void place_set_uuid(Place *place, const uint8_t *id);
 
 /* "partition 1 of vda", "vda", "volume vg/lv": for messages. g_free() it. */
 char *place_to_string(const Storage *storage, const Place *place);

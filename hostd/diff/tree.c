@@ -71,12 +71,14 @@ Tree *tree_of(Storage *storage)
 }
 
 int tree_new(const char *name, Chain *const *chains, const char *const *disk_names,
-             unsigned n_disks, Tree **ret, Fault *f)
+             unsigned n_disks, const StandIns *ins, Tree **ret, Fault *f)
 {
         g_autoptr(Tree) tree = g_new0(Tree, 1);
 
         tree->mounts = g_array_new(FALSE, FALSE, sizeof(LookupMount));
         int r = storage_new(name, chains, disk_names, n_disks, &tree->storage, f);
+        if (r == 0)
+                r = stand_ins_use(ins, tree->storage, f);
         if (r < 0)
                 return r;
         Place *root = storage_find_root(tree->storage);

@@ -7,7 +7,7 @@
  * read; below an empty directory there is then nothing to find. */
 
 #include "diff/lookup.h"
-#include "diff/storage.h"
+#include "diff/stand-in.h"
 
 typedef struct Tree {
         Storage *storage;
@@ -15,9 +15,10 @@ typedef struct Tree {
         GArray *mounts;   /* of LookupMount */
 } Tree;
 
-/* As storage_new(), and FAULT_DIFF_FAILED where there is no root that can be read. */
+/* As storage_new() and, where `ins` is not NULL, stand_ins_use(); and FAULT_DIFF_FAILED where there
+ * is no root that can be read. */
 int tree_new(const char *name, Chain *const *chains, const char *const *disk_names,
-             unsigned n_disks, Tree **ret, Fault *f);
+             unsigned n_disks, const StandIns *ins, Tree **ret, Fault *f);
 
 /* Of a storage whose root is set; borrows it, and opens what is mounted. */
 Tree *tree_of(Storage *storage);

@@ -27,6 +27,13 @@ void child_set_directory(const char *path)
         directory = g_strdup(path);
 }
 
+bool child_unit_exists(const char *unit)
+{
+        g_autofree char *path = g_strdup_printf("%s/%s.socket", directory, unit);
+
+        return access(path, F_OK) == 0;
+}
+
 /* -- asking --------------------------------------------------------------------------------- */
 
 static int connect_to(const char *unit, Fault *f)

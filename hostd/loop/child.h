@@ -7,6 +7,7 @@
 
 #include "base/fault.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
@@ -30,6 +31,9 @@ typedef struct ChildSpec {
 
 /* Where the sockets of the units are; copied. To be told before the first child. */
 void child_set_directory(const char *path);
+
+/* Whether there is such a unit; some are installed only with what they need. */
+bool child_unit_exists(const char *unit);
 
 /* Blocks: call it in a worker thread only. Runs it with an empty environment but PATH and
  * LC_ALL=C.UTF-8, standard input /dev/null, and reports failure as FAULT_IO with the program's name

@@ -6,12 +6,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
@@ -29,7 +31,7 @@
 
 enum { GOOD = 42, BAD = 1 };
 
-static int kept, other, kept_socket;
+static int kept, other, kept_socket, kept_listener, client;
 static in_port_t listening_port;
 
 /* Each runs in a process of its own that has been sealed, and ends it with GOOD if nothing stops it
@@ -176,6 +178,46 @@ static void listen_somewhere(void)
         listening_port = address.sin_port;
 }
 
+/* Instead of a number of sockets: as who serves what connects. */
+#define SERVER UINT_MAX
+
+/* Somebody waits there already. */
+static void listen_for_clients(void)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        socklen_t size = sizeof(sa_family_t);
+
+        kept_listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        /* A name that the kernel chooses. */
+        if (bind(kept_listener, (struct sockaddr *) &address, size) < 0 ||
+            listen(kept_listener, 1) < 0)
+                tap_bail_out("no listening socket");
+        size = sizeof address;
+        if (getsockname(kept_listener, (struct sockaddr *) &address, &size) < 0 ||
+            connect(client, (struct sockaddr *) &address, size) < 0 || write(client, "x", 1) != 1)
+                tap_bail_out("no client");
+}
+
+static void serve_client(void)
+{
+        struct sockaddr_un from;
+        socklen_t size = sizeof from;
+        int fd = accept4(kept_listener, (struct sockaddr *) &from, &size, SOCK_CLOEXEC);
+        char byte;
+
+        _exit(fd >= 0 && read(fd, &byte, 1) == 1 && byte == 'x' && write(fd, "y", 1) == 1 ? GOOD
+                                                                                          : BAD);
+}
+
+static int seal(unsigned sockets_max)
+{
+        const int keep[] = {kept, kept_socket, kept_listener};
+
+        return sockets_max == SERVER ? confine_seal_server(keep, 3, 64, NULL)
+                                     : confine_seal(keep, 2, sockets_max, NULL);
+}
+
 static int run_sealed(void (*attempt)(void), unsigned sockets_max)
 {
         pid_t pid = fork();
@@ -184,8 +226,7 @@ static int run_sealed(void (*attempt)(void), unsigned sockets_max)
         if (pid < 0)
                 tap_bail_out("cannot fork");
         if (pid == 0) {
-                if (confine_limits(MEMORY_MAX, USEC_INFINITY, NULL) < 0 ||
-                    confine_seal((int[]){kept, kept_socket}, 2, sockets_max, NULL) < 0)
+                if (confine_limits(MEMORY_MAX, USEC_INFINITY, NULL) < 0 || seal(sockets_max) < 0)
                         _exit(BAD);
                 attempt();
         }
@@ -230,6 +271,7 @@ int main(void)
         kept = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
         other = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
         listen_somewhere();
+        listen_for_clients();
         test_deadline();
 #ifdef SANITIZED
         const bool is_sanitized = true;
@@ -258,5 +300,10 @@ int main(void)
                     make_other_protocol);
         test_killed("with sockets, binding one kills", SOCKETS, bind_socket);
         test_killed("with sockets, executing a program kills", SOCKETS, execute);
+        test_allowed("a server has clients", SERVER, serve_client);
+        test_allowed("it can open nothing by path", SERVER, open_path);
+        test_killed("and make no socket of its own", SERVER, make_socket);
+        test_killed("not of the other kind either", SERVER, make_local_socket);
+        test_killed("nor a process", SERVER, make_process);
         return tap_done();
 }

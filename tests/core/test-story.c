@@ -144,6 +144,49 @@ static void test_file_at(void)
         (void) is_same_world(before, "and nothing is left of all that");
 }
 
+/* fluid-diff has met xfs, and there is a program that can read it. */
+#define DEFERRING \
+        "#!/bin/sh\ncase \"$*\" in *' --defer') echo 'there is xfs' >&2; exit 6;; esac\n" \
+        "echo 'nobody else can' >&2; exit 1\n"
+
+static void test_guestfs(void)
+{
+        g_autofree char *runtime = g_build_filename(fixture.directory, "r", NULL);
+        g_autofree char *program = g_build_filename(fixture.directory, "guestfs", NULL);
+        g_autofree char *text = NULL, *content = NULL, *before = describe_world();
+        FileAtSpec spec = {.path = "/etc/hosts", .point = "clean"};
+
+        write_program(DEFERRING);
+        is_refused(compare_points("web", "clean", "now", NULL), FAULT_DIFF_FAILED,
+                   "without fluid-diff-guestfs nothing is deferred");
+        tap_is_str(fixture.fault.message, "fluid-diff: nobody else can", "and it is said why");
+        need(g_file_set_contents(program, DIFF_PROGRAM, -1, NULL) ? chmod(program, 0755) : -EIO,
+             program);
+        pid_t unit = socket_unit_start(runtime, "fluid-diff-guestfs", program);
+        is_done(compare_points("web", "clean", "now", &text), "with it the other one is asked");
+        tap_ok(text && strstr(text, "--json --from-name clean --to-name now --max-output ") &&
+                       !strstr(text, "--defer") && strstr(text, "2-vda.qcow2"),
+               "the same, with the same files");
+        is_done(take_out("web", &spec, &content), "also for a file");
+        tap_ok(content && g_str_has_prefix(content, "--cat /etc/hosts --to-name clean "),
+               "as it was asked for");
+        write_program("#!/bin/sh\necho 'does not exist' >&2; exit 4\n");
+        is_refused(take_out("web", &spec, NULL), FAULT_NOT_FOUND,
+                   "what fluid-diff can tell itself is not deferred");
+        write_program(DEFERRING);
+        need(g_file_set_contents(program, "#!/bin/sh\necho 'does not exist' >&2; exit 4\n", -1,
+                                 NULL)
+                     ? chmod(program, 0755)
+                     : -EIO,
+             program);
+        is_refused(take_out("web", &spec, NULL), FAULT_NOT_FOUND,
+                   "what the other one tells is told");
+        socket_unit_stop(unit, runtime, "fluid-diff-guestfs");
+        (void) unlink(program);
+        write_program(DIFF_PROGRAM);
+        (void) is_same_world(before, "and nothing is left of all that");
+}
+
 static void test_diff_errors(void)
 {
         g_autofree char *before = describe_world(), *last = NULL;
@@ -227,6 +270,7 @@ int main(void)
         test_exec();
         test_diff();
         test_file_at();
+        test_guestfs();
         test_diff_errors();
         test_restore();
         test_end(before);

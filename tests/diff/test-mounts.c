@@ -41,6 +41,29 @@ static void test_lines(void)
         }
 }
 
+static void test_subvolumes(void)
+{
+        static const struct {
+                const char *line, *subvolume;
+        } cases[] = {
+                {"/dev/vda1 / btrfs defaults,subvol=@ 0 0", "@"},
+                {"/dev/vda1 / btrfs subvol=/a/b//", "a/b"},
+                {"/dev/vda1 / btrfs subvol=with\\040space", "with space"},
+                {"/dev/vda1 / btrfs subvol=/", ""},
+                {"/dev/vda1 / btrfs subvolid=256", NULL},
+                {"/dev/vda1 / btrfs", NULL},
+                {"/dev/vda1 / ext4 subvol=@", NULL},
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                g_autoptr(GPtrArray) mounts = mounts_parse(cases[i].line, strlen(cases[i].line));
+                const Mount *mount = mounts->pdata[0];
+
+                tap_is_str(mount->subvolume, cases[i].subvolume, "the subvolume of '%s'",
+                           cases[i].line);
+        }
+}
+
 static void test_names(void)
 {
         static const MountNames partition = {.uuid = "0123-abcd",
@@ -89,7 +112,7 @@ static void test_names(void)
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-                const Mount mount = {(char *) cases[i].source, NULL};
+                const Mount mount = {.source = (char *) cases[i].source};
 
                 tap_ok(mount_is_of(&mount, cases[i].names) == cases[i].expected, "'%s' is %s",
                        cases[i].source, cases[i].expected ? "that" : "something else");
@@ -114,6 +137,7 @@ static void test_bounds(void)
 int main(void)
 {
         test_lines();
+        test_subvolumes();
         test_names();
         test_bounds();
         return tap_done();

@@ -111,7 +111,7 @@ static int compare(const int *fds, CompareMode mode)
                 g_error("%s", fault.message);
         g_autoptr(Report) report = report_new(out, UINT64_MAX, true, "old", "new");
         const DiskPair pair = {"vda", old, new};
-        if (disks_compare(&pair, 1, "old", "new", mode, report, &fault) < 0 ||
+        if (disks_compare(&pair, 1, "old", "new", NULL, mode, report, &fault) < 0 ||
             report_end(report, &fault) < 0)
                 return -1;
         return TAKE_FD(out);

@@ -44,7 +44,7 @@ static void compare(int old_fd, int new_fd, DiskFormat format, int out)
         const DiskPair pair = {"vda", old, new};
         g_autoptr(Report) report = report_new(out, UINT64_MAX, true, "old", "new");
         report_set_contents(report);
-        if (disks_compare(&pair, 1, "old", "new", COMPARE_CHANGED, report, &fault) == 0)
+        if (disks_compare(&pair, 1, "old", "new", NULL, COMPARE_CHANGED, report, &fault) == 0)
                 (void) report_end(report, &fault);
 }
 
@@ -56,7 +56,7 @@ static void archive(int fd, DiskFormat format, int out)
         Fault fault = {0};
 
         if (chain_open_fds(&fd, &format, 1, NULL, &chain, &fault) < 0 ||
-            tree_new("old", &chain, &name, 1, &tree, &fault) < 0)
+            tree_new("old", &chain, &name, 1, NULL, &tree, &fault) < 0)
                 return;
         g_autoptr(Output) content = output_new(out, SIZE_MAX_OF_OUTPUT);
         (void) archive_write_content(tree, "/etc/fstab", content, NULL);

@@ -31,6 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
                 g_assert(mount->target[0] == '/' && !strstr(mount->target, "//") &&
                          !strstr(mount->target, "/../") && (n == 1 || mount->target[n - 1] != '/'));
+                n = mount->subvolume ? strlen(mount->subvolume) : 0;
+                g_assert(n == 0 || (mount->subvolume[0] != '/' && mount->subvolume[n - 1] != '/'));
                 for (size_t j = 0; j < G_N_ELEMENTS(names); j++)
                         (void) mount_is_of(mount, &names[j]);
         }

@@ -70,7 +70,7 @@ until_true() { # SECONDS CMD...
 # The files and directories of sandboxes; the rules of all, and the sockets of units, are not one's.
 files_left() {
 	find /var/lib/fluid/sandboxes /run/fluid -mindepth 1 \
-		! -regex '/run/fluid/\(firewall\(/ruleset\.nft\|/sandboxes\)?\|fluid-[a-z]*\.socket\)'
+		! -regex '/run/fluid/\(firewall\(/ruleset\.nft\|/sandboxes\)?\|fluid-[a-z-]*\.socket\)'
 }
 
 state_of() { fluidctl show --json "$1" | jq -r .state; }
