@@ -19,6 +19,7 @@ typedef enum KeyType {
         KEY_USER,
         KEY_BECOME,
         KEY_CHECK,
+        KEY_REVIEW_CHECK,
         KEY_TIMEOUT,
 } KeyType;
 
@@ -52,6 +53,12 @@ static const Key keys[] = {
         {"check", KEY_CHECK, 0, "always", "always",
          "always: it is run in check mode first, and where that fails nothing is changed; never: it "
          "is not."},
+        {"review_check", KEY_REVIEW_CHECK, 0, "asked", "always",
+         "Whether it is run in check mode there, with --diff, before a person is asked, who then "
+         "approves by what came of it: always; asked, where whoever asks says so; or never. That "
+         "logs in to the hosts before anybody has said yes. What it printed shows what the hosts "
+         "hold, so that only approvers and root can read it; whoever asked sees how many tasks "
+         "would change something."},
         {"timeout", KEY_TIMEOUT, 0, "1h", "1h",
          "A playbook that takes longer is killed. From 1s to 24h."},
 };
@@ -112,6 +119,23 @@ static int choose(const char *text, const char *no, const char *yes, Fault *f)
         return fault_set(f, FAULT_INVALID_ARGUMENT, "'%.80s' is neither %s nor %s", text, yes, no);
 }
 
+static int set_review_check(ApplyConfig *c, const char *text, Fault *f)
+{
+        static const char *const words[] = {
+                [REVIEW_CHECK_NEVER] = "never",
+                [REVIEW_CHECK_ASKED] = "asked",
+                [REVIEW_CHECK_ALWAYS] = "always",
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+                if (g_str_equal(words[i], text)) {
+                        c->review_check = (ReviewCheck) i;
+                        return 0;
+                }
+        return fault_set(f, FAULT_INVALID_ARGUMENT, "'%.80s' is neither always, asked nor never",
+                         text);
+}
+
 static int set_timeout(ApplyConfig *c, const char *text, Fault *f)
 {
         uint64_t usec;
@@ -149,6 +173,8 @@ static int set_key(ApplyConfig *c, const Key *key, const char *text, Fault *f)
                 if (r >= 0)
                         c->checks_first = r;
                 return MIN(r, 0);
+        case KEY_REVIEW_CHECK:
+                return set_review_check(c, text, f);
         case KEY_TIMEOUT:
                 return set_timeout(c, text, f);
         }

@@ -37,6 +37,11 @@ bool approval_is(const Approval *a, const char *state)
         return g_str_equal(a->row->state, state);
 }
 
+bool approval_is_open(const Approval *a)
+{
+        return approval_is(a, "pending") || approval_is(a, "checking");
+}
+
 bool approval_is_usable(const Approval *a)
 {
         return approval_is(a, "approved") && a->action->apply;
@@ -56,7 +61,7 @@ Sandbox *approval_sandbox(const Approval *a)
 static bool is_answered(const char *wanted, void *object)
 {
         (void) wanted;
-        return !approval_is(object, "pending");
+        return !approval_is_open(object);
 }
 
 int approval_wait(Approval *a, uint64_t timeout_usec, OperationDone done, void *userdata, Fault *f)
@@ -102,12 +107,12 @@ static bool would_wait(const Approval *a, const ApprovalRow *next)
         GHashTableIter iter;
         void *object;
 
-        if (g_str_equal(next->state, "pending"))
+        if (g_str_equal(next->state, "pending") || g_str_equal(next->state, "checking"))
                 return true;
         g_hash_table_iter_init(&iter, a->manager->objects[OBJECT_APPROVAL]);
         while (g_hash_table_iter_next(&iter, NULL, &object)) {
                 const Approval *other = object;
-                if (other != a && approval_is(other, "pending") &&
+                if (other != a && approval_is_open(other) &&
                     g_str_equal(other->row->sandbox_id.text, next->sandbox_id.text))
                         return true;
         }
@@ -244,6 +249,8 @@ int approval_record(Approval *a, ApprovalRow **next, Caller *caller, const char 
         take_row(a, TAKE_PTR(*next));
         tell_sandbox(&before);
         tell(a);
+        if (!approval_is(a, "checking"))
+                approval_check_stop(a);
         return 0;
 }
 
@@ -280,7 +287,7 @@ static int check_quota(const Manager *m, uid_t uid, Fault *f)
         g_hash_table_iter_init(&iter, m->objects[OBJECT_APPROVAL]);
         while (g_hash_table_iter_next(&iter, NULL, &object)) {
                 const Approval *a = object;
-                if (!approval_is(a, "pending"))
+                if (!approval_is_open(a))
                         continue;
                 all++;
                 own += a->row->requester_uid == uid;
@@ -326,7 +333,7 @@ static int find_sandbox(Manager *m, const Caller *caller, const char *name, Sand
 }
 
 static ApprovalRow *new_row(const Manager *m, const Caller *caller, const ApprovalSpec *spec,
-                            const Sandbox *s, const char *content)
+                            const Sandbox *s, const char *content, bool is_check_due)
 {
         uint64_t now = now_realtime_usec();
         uint64_t timeout =
@@ -336,8 +343,8 @@ static ApprovalRow *new_row(const Manager *m, const Caller *caller, const Approv
         *row = (ApprovalRow){
                 .id = id_new(),
                 .action = g_strdup(spec->action),
-                .state = g_strdup("pending"),
-                .reason = g_strdup(""),
+                .state = g_strdup(is_check_due ? "checking" : "pending"),
+                .reason = g_strdup(is_check_due ? "it waits to be run in check mode" : ""),
                 .urgency = g_strdup(spec->urgency ? spec->urgency : "normal"),
                 .agent = g_strdup(spec->agent ? spec->agent
                                   : s         ? s->row->agent
@@ -375,6 +382,8 @@ static Json *describe(const ApprovalRow *row, const ApprovalContent *c)
         (void) json_object_object_add(detail, "action", json_object_new_string(row->action));
         (void) json_object_object_add(detail, "sha256", json_object_new_string(row->sha256));
         (void) json_object_object_add(detail, "urgency", json_object_new_string(row->urgency));
+        if (g_str_equal(row->state, "checking"))
+                (void) json_object_object_add(detail, "check", json_object_new_boolean(true));
         (void) json_object_object_add(detail, "expires_usec",
                                       json_object_new_uint64(row->expires_usec));
         if (*row->sandbox_id.text)
@@ -396,6 +405,7 @@ int approval_request(Manager *m, Caller *caller, const ApprovalSpec *spec, Appro
 {
         g_autofree char *content = NULL;
         Sandbox *s = NULL;
+        bool is_check_due = false;
         int r = manager_admits_work(m, f);
 
         if (r == 0)
@@ -405,10 +415,12 @@ int approval_request(Manager *m, Caller *caller, const ApprovalSpec *spec, Appro
         if (r == 0)
                 r = approval_build_content(m, caller, s, spec, &content, f);
         if (r == 0)
+                r = approval_check_is_due(m, spec, &is_check_due, f);
+        if (r == 0)
                 r = check_quota(m, caller->uid, f);
         if (r < 0)
                 return r;
-        ApprovalRow *next = new_row(m, caller, spec, s, content);
+        ApprovalRow *next = new_row(m, caller, spec, s, content, is_check_due);
         Approval *a = approval_new(m, approval_row_copy(next));
         r = read_content(a, f);
         if (r == 0)
@@ -422,6 +434,7 @@ int approval_request(Manager *m, Caller *caller, const ApprovalSpec *spec, Appro
         manager_add(m, OBJECT_APPROVAL, a->row->id.text, a);
         approval_tend(m);
         approval_notify(a);
+        approval_check_next(m);
         *ret = a;
         return 0;
 }
@@ -434,6 +447,8 @@ Approval *approval_free(Approval *a)
                 return NULL;
         a->play = play_free(a->play);
         g_free(a->outcome);
+        g_free(a->changes);
+        a->check_entry = audit_discard(a->check_entry);
         a->entry = audit_discard(a->entry);
         wait_clear(&a->waiters);
         approval_content_clear(&a->content);
@@ -451,7 +466,7 @@ void approval_sandbox_gone(Manager *m, const char *sandbox_id)
                 Approval *a = list->pdata[i];
                 Fault f = {0};
                 if (!g_str_equal(a->row->sandbox_id.text, sandbox_id) ||
-                    (!approval_is(a, "pending") && !approval_is_usable(a)))
+                    (!approval_is_open(a) && !approval_is_usable(a)))
                         continue;
                 ApprovalRow *next = approval_row_copy(a->row);
                 approval_end_row(next, "cancelled", "the sandbox was destroyed");
@@ -498,6 +513,8 @@ int approval_load_all(Manager *m, Fault *f)
                 manager_add(m, OBJECT_APPROVAL, a->row->id.text, a);
                 if (approval_is(a, "applying"))
                         approval_resolve(a);
+                else if (approval_is(a, "checking"))
+                        approval_check_resolve(a);
         }
         cancel_orphans(m);
         approval_tidy_logs(m);

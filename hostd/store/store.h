@@ -184,9 +184,9 @@ int store_load_commands(Store *s, GPtrArray **ret_rows, Fault *f);
 
 typedef struct ApprovalRow {
         Id id;
-        char *action;  /* "question", "network" */
-        char *state;   /* "pending", "approved", "denied", "cancelled", "expired", "applying",
-                          "applied", "failed" */
+        char *action;  /* "question", "network", "playbook" */
+        char *state;   /* "checking", "pending", "approved", "denied", "cancelled", "expired",
+                          "applying", "applied", "failed" */
         char *reason;  /* of the state, in words */
         char *urgency; /* "low", "normal", "high" */
         char *agent;
