@@ -1,40 +1,58 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "dbus/ctl/approval.h"
 #include "dbus/ctl/pager.h"
 #include "dbus/ctl/print.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 /* 4 MiB, and the line that says that there was more. */
 #define LOG_MAX ((4 << 20) + 4096)
 
+void approval_print_warning(const char *title, const char *text)
+{
+        printf("%s:\n%s", title, colour_begin(COLOUR_WARNING));
+        print_barred(text);
+        (void) fputs(colour_end(), stdout);
+}
+
 void approval_print_check(const char *check)
 {
-        bool failed = g_str_has_prefix(check, "FAILED");
+        if (g_str_has_prefix(check, "FAILED")) {
+                approval_print_warning("check", check);
+        } else {
+                puts("check:");
+                print_barred(check);
+        }
+}
 
-        puts("check:");
-        if (failed)
-                (void) fputs(colour_begin(COLOUR_WARNING), stdout);
-        print_barred(check);
-        if (failed)
-                (void) fputs(colour_end(), stdout);
+/* The file is the daemon's: it can be read, and not be opened anew. */
+static int read_all(int fd, char **ret, size_t *ret_size, Fault *f)
+{
+        g_autoptr(GString) text = g_string_new(NULL);
+        char bytes[65536];
+        ssize_t n;
+
+        while ((n = pread(fd, bytes, sizeof bytes, (off_t) text->len)) > 0 && text->len <= LOG_MAX)
+                g_string_append_len(text, bytes, n);
+        if (n < 0 || text->len > LOG_MAX)
+                return fault_set_errno(f, FAULT_IO, n < 0 ? errno : EFBIG, "it cannot be read");
+        *ret_size = text->len;
+        *ret = g_string_free(TAKE_PTR(text), FALSE);
+        return 0;
 }
 
 static int load_log(Ctl *ctl, const char *path, char **ret, size_t *ret_size, Fault *f)
 {
         g_autoptr(BusMessage) reply = NULL;
-        g_autofree char *file = NULL;
         int fd, r = bus_request(ctl, BUS_TIMEOUT_USEC, path, INTERFACE_APPROVAL, "CheckLog", &reply,
                                 f, NULL);
 
         if (r >= 0)
                 r = bus_read(reply, f, "h", &fd);
-        if (r < 0)
-                return r;
-        file = g_strdup_printf("/proc/self/fd/%d", fd);
-        return file_read(file, LOG_MAX, ret, ret_size, f);
+        return r < 0 ? r : read_all(fd, ret, ret_size, f);
 }
 
 int approval_print_check_log(Ctl *ctl, const char *path, const char *sha256, Fault *f)

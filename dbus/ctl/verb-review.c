@@ -40,7 +40,9 @@ static void print_list(Json *list)
 
 static void print_member(const char *name, Json *value)
 {
-        if (g_str_equal(name, "check"))
+        if (g_str_equal(name, "origin"))
+                approval_print_warning(name, json_object_get_string(value));
+        else if (g_str_equal(name, "check"))
                 approval_print_check(json_object_get_string(value));
         else if (json_object_is_type(value, json_type_array) &&
                  json_object_array_length(value) > 0) {
@@ -55,8 +57,8 @@ static void print_member(const char *name, Json *value)
 /* All that the content has, whatever its action: what is hashed is what is seen. */
 static void print_content(Json *content)
 {
-        static const char *const first[] = {"summary", "text",   "changes", "replay",
-                                            "check",   "target", "sandbox", NULL};
+        static const char *const first[] = {"origin", "summary", "text",    "changes", "replay",
+                                            "check",  "target",  "sandbox", NULL};
         Json *known;
 
         for (size_t i = 0; first[i]; i++)
@@ -94,7 +96,8 @@ static int print_playbook(Ctl *ctl, Json *content, Fault *f)
 
         if (!*id)
                 return 0;
-        return playbook_print_files(ctl, id, json_text(content, "archive"), f);
+        return playbook_print_files(ctl, id, json_text(content, "archive"),
+                                    *json_text(content, "origin"), f);
 }
 
 static void print_approval(Json *approval, Json *content)

@@ -20,6 +20,7 @@ typedef enum KeyType {
         KEY_BECOME,
         KEY_CHECK,
         KEY_REVIEW_CHECK,
+        KEY_WRITTEN,
         KEY_TIMEOUT,
 } KeyType;
 
@@ -59,6 +60,12 @@ static const Key keys[] = {
          "logs in to the hosts before anybody has said yes. What it printed shows what the hosts "
          "hold, so that only approvers and root can read it; whoever asked sees how many tasks "
          "would change something."},
+        {"written", KEY_WRITTEN, 0, "refuse", "refuse",
+         "Whether a playbook that was not derived from a diff, but written by the agent, may be "
+         "applied: allow or refuse. Such a one may run anything as user fluid-apply on this host, "
+         "with the key and the network that it has (lookups, connection: local, delegate_to), also "
+         "in check mode: nothing but whoever reviews it, line by line, stands before that. It is "
+         "never run before it was approved."},
         {"timeout", KEY_TIMEOUT, 0, "1h", "1h",
          "A playbook that takes longer is killed. From 1s to 24h."},
 };
@@ -173,6 +180,11 @@ static int set_key(ApplyConfig *c, const Key *key, const char *text, Fault *f)
                 if (r >= 0)
                         c->checks_first = r;
                 return MIN(r, 0);
+        case KEY_WRITTEN:
+                r = choose(text, "refuse", "allow", f);
+                if (r >= 0)
+                        c->allows_written = r;
+                return MIN(r, 0);
         case KEY_REVIEW_CHECK:
                 return set_review_check(c, text, f);
         case KEY_TIMEOUT:
@@ -280,6 +292,8 @@ char *apply_target_text(const ApplyConfig *c, const char *inventory_sha256)
         add_line(text, "known_hosts", c->known_hosts);
         add_line(text, "become", become_text(c->become));
         add_line(text, "check", c->checks_first ? "always" : "never");
+        /* So that what was approved while it was allowed is not applied when it is not any more. */
+        add_line(text, "written", c->allows_written ? "allow" : NULL);
         add_line(text, "timeout", timeout);
         return g_string_free(TAKE_PTR(text), FALSE);
 }

@@ -33,7 +33,7 @@ typedef struct ApplyConfig {
         char *inventory;                                /* an absolute path */
         char *limit, *user, *private_key, *known_hosts; /* or NULL */
         ApplyBecome become;
-        bool checks_first;
+        bool checks_first, allows_written;
         ReviewCheck review_check;
         uint64_t timeout_usec;
 } ApplyConfig;

@@ -30,6 +30,16 @@ int approval_check_is_due(const Manager *m, const ApprovalSpec *spec, bool *ret,
                 return spec->checks ? fault_set(f, FAULT_INVALID_ARGUMENT,
                                                 "only a playbook can be run in check mode")
                                     : 0;
+        const Playbook *p = playbook_by_id(m, spec->playbook);
+        if (p && playbook_is_written(p))
+                return spec->checks
+                               ? fault_set(
+                                         f, FAULT_DENIED,
+                                         "playbook %s was written by hand: in check mode, too, it "
+                                         "can run anything, so that somebody has to have read it "
+                                         "before; ask without a check",
+                                         playbook_row(p)->id.text)
+                               : 0;
         int r = apply_config_load(m->config->apply_file, &config, f);
         if (r < 0)
                 return r;

@@ -14,6 +14,7 @@
  *     rules         network: what that lets through, line by line, as networks.conf has it
  *     playbook      playbook: its id
  *     archive       playbook: the SHA-256 of its archive, in hexadecimal
+ *     origin        playbook: a warning that it was written by hand; not there where it was derived
  *     changes       playbook: what it is to change, in short, line by line
  *     replay        playbook: what came of replaying it in a fresh sandbox
  *     target        playbook: where it is applied, line by line: base/apply-config.h
@@ -39,7 +40,7 @@ typedef struct ApprovalContent {
         const char *alternatives[APPROVAL_ALTERNATIVES_MAX + 1]; /* ended by NULL */
         const char *profile, *rules; /* NULL where the action has none; and so on */
         const char *playbook, *archive, *changes, *replay, *target;
-        const char *check, *check_log; /* NULL where they are not there */
+        const char *origin, *check, *check_log; /* NULL where they are not there */
         Json *json;
 } ApprovalContent;
 

@@ -221,11 +221,20 @@ static int start(Play *play, int archive, Fault *f)
                               m->config->apply_file,
                               "--target",
                               target,
-                              play->is_check ? "--check" : NULL,
-                              "--diff",
+                              NULL,
+                              NULL,
+                              NULL,
                               NULL};
+        size_t n = 7;
         uint64_t usec = 0;
 
+        if (a->content.origin)
+                argv[n++] = "--written";
+        if (play->is_check) {
+                argv[n++] = "--check";
+                argv[n++] = "--diff";
+        }
+        g_assert(n < G_N_ELEMENTS(argv));
         play->result = memfd_create("result", MFD_CLOEXEC);
         if (play->result < 0)
                 return fault_set_errno(f, FAULT_IO, errno, "cannot make a file");

@@ -42,9 +42,10 @@ struct Manager {
         sd_event_source *approval_timer, *drops_timer;
         GQueue notifications; /* ids of approvals that a person has not been told of */
         bool is_notifying;
-        bool is_playing;  /* one playbook at a time is applied, */
-        bool is_checking; /* and one run in check mode for an approval */
-        char *memory_abi; /* of this host's libvirt, or NULL: not known yet */
+        bool is_playing;   /* one playbook at a time is applied, */
+        bool is_checking;  /* and one run in check mode for an approval */
+        bool is_importing; /* one playbook at a time is imported */
+        char *memory_abi;  /* of this host's libvirt, or NULL: not known yet */
         bool is_draining, is_closing;
         unsigned operations; /* under way; a drain waits for 0 */
         sd_event_source *drain_timer, *drain_check;

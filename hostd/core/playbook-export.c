@@ -80,15 +80,6 @@ static int measure(int fd, uint64_t *ret, Fault *f)
         return 0;
 }
 
-static int give_name(int fd, const char *path, Fault *f)
-{
-        g_autofree char *file = g_strdup_printf("/proc/self/fd/%d", fd);
-
-        if (linkat(AT_FDCWD, file, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0)
-                return fault_set_errno(f, FAULT_IO, errno, "cannot make '%s'", path);
-        return 0;
-}
-
 static void remove_files(const Export *q)
 {
         (void) unlink(q->archive_path);
@@ -110,9 +101,9 @@ static int finish(int fd, void *userdata, Fault *f)
         if (r < 0)
                 return r;
         q->row->sha256 = g_strdup(sha256);
-        r = give_name(fd, q->archive_path, f);
+        r = playbook_give_name(fd, q->archive_path, f);
         if (r == 0)
-                r = give_name(q->fds[0], q->document_path, f);
+                r = playbook_give_name(q->fds[0], q->document_path, f);
         if (r == 0)
                 r = sync_path(q->directory, f);
         if (r < 0)
@@ -158,24 +149,6 @@ static void exported(int fd, int r, const Fault *f, void *userdata)
         export_free(q);
 }
 
-static int check_quota(const Manager *m, uint32_t uid, Fault *f)
-{
-        uint64_t n = 0;
-        GHashTableIter iter;
-        void *object;
-
-        g_hash_table_iter_init(&iter, m->objects[OBJECT_PLAYBOOK]);
-        while (g_hash_table_iter_next(&iter, NULL, &object))
-                n += ((const Playbook *) object)->row->owner_uid == uid;
-        if (n >= m->config->playbooks_per_owner_max)
-                return fault_set(f, FAULT_LIMITS_EXCEEDED,
-                                 "there are %" G_GUINT64_FORMAT
-                                 " playbooks of this owner already (playbooks_per_owner_max); "
-                                 "remove some",
-                                 n);
-        return 0;
-}
-
 static int check(Sandbox *s, const PlaybookSpec *spec, Fault *f)
 {
         int r = manager_has_room(s->manager, f);
@@ -191,7 +164,7 @@ static int check(Sandbox *s, const PlaybookSpec *spec, Fault *f)
         if (r == 0 && g_str_equal(spec->to, POINT_NOW))
                 r = snapshot_check_quota(s, f);
         if (r == 0)
-                r = check_quota(s->manager, s->row->owner_uid, f);
+                r = playbook_check_quota(s->manager, s->row->owner_uid, f);
         return r < 0 ? r : manager_check_owner(s->manager, s->row->owner_uid, 0, f);
 }
 
@@ -204,6 +177,7 @@ static PlaybookRow *new_row(const Sandbox *s, const PlaybookSpec *spec)
         *row = (PlaybookRow){
                 .id = id,
                 .name = g_strdup(spec->name ? spec->name : s->row->name),
+                .origin = g_strdup(PLAYBOOK_DERIVED),
                 .sandbox_id = s->row->id,
                 .sandbox_name = g_strdup(s->row->name),
                 .agent = g_strdup(s->row->agent),

@@ -23,6 +23,16 @@ char *playbook_file(const Manager *m, const char *id, const char *suffix);
 #define PLAYBOOK_DOCUMENT "json"
 #define PLAYBOOK_LOG      "log"
 
+#define PLAYBOOK_DERIVED "derived"
+#define PLAYBOOK_WRITTEN "written"
+
+/* FAULT_LIMITS_EXCEEDED, where that user has as many as it may. */
+int playbook_check_quota(const Manager *m, uint32_t uid, Fault *f);
+/* FAULT_NOT_FOUND, where the sandbox has no such point but "now". */
+int playbook_check_point(const Sandbox *s, const char *name, Fault *f);
+/* A file that has none gets a name. */
+int playbook_give_name(int fd, const char *path, Fault *f);
+
 /* Becomes known; takes the row. */
 Playbook *playbook_add(Manager *m, PlaybookRow *row);
 /* Takes a row that is to become its own. */

@@ -40,7 +40,8 @@ static const char usage[] =
         "      --document FD        keep the diff that a playbook is made of in that file, too\n"
         "      --summary FD         and its summary: a JSON list of lines\n"
         "      --residual FD        write what NEW has that OLD has not, or the other way round, instead,\n"
-        "                             sorted by whether the playbook in that archive says so itself\n"
+        "                             sorted by whether the playbook in that archive says so itself;\n"
+        "                             none: whatever it says does not count\n"
         "      --old-format FORMAT  what OLD is: qcow2 (default) or raw\n"
         "      --new-format FORMAT  what NEW or IMAGE is\n"
         "      --from-name NAME     what the document calls OLD and NEW; default: their paths\n"
@@ -141,7 +142,10 @@ static int set_residual(Arguments *arguments, Fault *f)
 {
         int r = set_mode(arguments, MODE_RESIDUAL, f);
 
-        return r < 0 ? r : parse_fd(optarg, &arguments->archive_fd, f);
+        arguments->archive_fd = -1;
+        if (r < 0 || g_str_equal(optarg, "none"))
+                return r;
+        return parse_fd(optarg, &arguments->archive_fd, f);
 }
 
 /* The next disk of a list, by its place in it: vda, vdb, and so on. */

@@ -39,7 +39,7 @@ typedef struct Arguments {
         bool json, contents;
         CompareMode compare;               /* --walk, which only tests and benches need */
         bool allow_secrets, allow_setuid;  /* in a playbook */
-        int archive_fd;                    /* of --residual */
+        int archive_fd;                    /* of --residual; -1: none */
         int document_fd, summary_fd;       /* where a playbook's are kept; 0: nowhere */
         const char *from, *to;             /* names of the points */
         DiskSources old, new;              /* the latter alone for --cat and --extract */

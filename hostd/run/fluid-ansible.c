@@ -38,7 +38,7 @@ enum { ARCHIVE_FD = 3, RESULT_FD = 4 };
 #define SANDBOX_TIMEOUT_USEC (3600 * USEC_PER_SEC)
 
 static const char usage[] =
-        "Usage: fluid-ansible --sha256 HEX --config FILE [--target HEX] [--check [--diff]]\n"
+        "Usage: fluid-ansible --sha256 HEX --config FILE [--target HEX] [--written] [--check [--diff]]\n"
         "       fluid-ansible --sha256 HEX --sandbox ID [--check [--diff]]\n"
         "       fluid-ansible --check-config FILE\n"
         "\n"
@@ -49,6 +49,7 @@ static const char usage[] =
         "      --sha256 HEX     what the archive's bytes have to be\n"
         "      --config FILE    apply it where FILE says; see apply.conf(5)\n"
         "      --target HEX     the SHA-256 of what --check-config prints has to be this\n"
+        "      --written        it was written by hand: refused unless FILE allows that\n"
         "      --sandbox ID     apply it in a sandbox, through fluid-hostd\n"
         "      --check          only say what would be changed\n"
         "      --diff           and show what files would become\n"
@@ -76,7 +77,7 @@ typedef enum Stage {
 
 typedef struct Arguments {
         const char *sha256, *config, *target, *sandbox;
-        bool is_check, shows_diff, only_checks_config;
+        bool is_check, shows_diff, is_written, only_checks_config;
 } Arguments;
 
 /* -- arguments --------------------------------------------------------------------------------- */
@@ -113,7 +114,18 @@ static int check_arguments(const Arguments *a, Fault *f)
 
 static int parse_arguments(int argc, char **argv, Arguments *ret, Fault *f)
 {
-        enum { SHA256 = 256, CONFIG, TARGET, SANDBOX, CHECK, DIFF, CHECK_CONFIG, EXAMPLE, MANUAL };
+        enum {
+                SHA256 = 256,
+                CONFIG,
+                TARGET,
+                SANDBOX,
+                CHECK,
+                DIFF,
+                WRITTEN,
+                CHECK_CONFIG,
+                EXAMPLE,
+                MANUAL
+        };
         static const struct option options[] = {
                 {"sha256", required_argument, NULL, SHA256},
                 {"config", required_argument, NULL, CONFIG},
@@ -121,6 +133,7 @@ static int parse_arguments(int argc, char **argv, Arguments *ret, Fault *f)
                 {"sandbox", required_argument, NULL, SANDBOX},
                 {"check", no_argument, NULL, CHECK},
                 {"diff", no_argument, NULL, DIFF},
+                {"written", no_argument, NULL, WRITTEN},
                 {"check-config", required_argument, NULL, CHECK_CONFIG},
                 {"print-config", no_argument, NULL, EXAMPLE},
                 {"print-manual", no_argument, NULL, MANUAL},
@@ -151,6 +164,9 @@ static int parse_arguments(int argc, char **argv, Arguments *ret, Fault *f)
                         break;
                 case CHECK:
                         a.is_check = true;
+                        break;
+                case WRITTEN:
+                        a.is_written = true;
                         break;
                 case DIFF:
                         a.shows_diff = true;
@@ -337,6 +353,12 @@ static int apply(const Arguments *a, Stage *stage, Fault *f)
                 return r;
         (void) umask(077);
         (void) signal(SIGPIPE, SIG_IGN);
+        if (a->is_written && config && !config->allows_written) {
+                *stage = STAGE_ARCHIVE;
+                return fault_set(f, FAULT_DENIED,
+                                 "%s does not allow playbooks that were written by hand (written)",
+                                 a->config);
+        }
         *stage = STAGE_PLAY;
         if (!mkdtemp(directory))
                 return fault_set_errno(f, FAULT_IO, errno, "cannot make a private directory");

@@ -222,13 +222,14 @@ int store_load_approvals(Store *s, GPtrArray **ret_rows, Fault *f);
 typedef struct PlaybookRow {
         Id id;
         char *name;
+        char *origin;  /* "derived" of a diff, or "written" by hand */
         Id sandbox_id; /* which may be gone */
         char *sandbox_name, *agent;
         Id template_id;
         char *from_name, *to_name; /* points of the sandbox: "template", or a snapshot's name */
-        char *summary;             /* of the diff, in lines */
+        char *summary;             /* of the diff, in lines; or "" */
         char *sha256;              /* of the archive */
-        uint64_t size_bytes, document_bytes;
+        uint64_t size_bytes, document_bytes; /* the latter 0 where it is written */
         bool allows_secrets, allows_setuid;
         unsigned owner_uid;
         uint64_t created_usec;

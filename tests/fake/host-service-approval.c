@@ -61,6 +61,9 @@ static void add_playbook(const Approval *a, Json *json)
                        {"replay", "exact\n"},
                        {"target", "inventory = /etc/hosts\nlimit = web*\n"}};
 
+        if (strstr(a->summary, "by hand"))
+                (void) json_object_object_add(json, "origin",
+                                              json_object_new_string("WRITTEN BY HAND " EVIL));
         if (a->check) {
                 (void) json_object_object_add(json, "check", json_object_new_string(a->check));
                 g_autofree char *hash =
