@@ -35,19 +35,26 @@ static int refuse(const char *name, const char *why, Fault *f)
         return fault_set(f, FAULT_INVALID_ARGUMENT, "'%.200s' %s", text, why);
 }
 
+/* A field of a header need not end in a NUL. */
+static void put(char *field, const char *text, size_t size)
+{
+        for (size_t i = 0; i < size; i++)
+                field[i] = text[i];
+}
+
 /* Where a name that is too long for one field is cut: at a '/', which is not kept. */
 static bool put_name(char *block, const char *name)
 {
         size_t size = strlen(name);
 
         if (size <= NAME_SIZE) {
-                memcpy(block, name, size);
+                put(block, name, size);
                 return true;
         }
         for (size_t at = MIN(size - 1, PREFIX_SIZE); at > 0; at--)
                 if (name[at] == '/' && size - at - 1 <= NAME_SIZE) {
-                        memcpy(block + PREFIX_AT, name, at);
-                        memcpy(block, name + at + 1, size - at - 1);
+                        put(block + PREFIX_AT, name, at);
+                        put(block, name + at + 1, size - at - 1);
                         return true;
                 }
         return false;
@@ -67,10 +74,8 @@ static int write_header(const Packing *q, const char *name, uint64_t size, Fault
         (void) snprintf(block + 136, 12, "%011o", 0U);
         memset(block + 148, ' ', 8);
         block[156] = '0';
-        memcpy(block + 257,
-               "ustar\0"
-               "00",
-               8);
+        put(block + 257, "ustar", 6);
+        put(block + 263, "00", 2);
         for (size_t i = 0; i < BLOCK; i++)
                 sum += (unsigned char) block[i];
         (void) snprintf(block + 148, 8, "%06o", sum);

@@ -19,19 +19,19 @@ typedef enum MemberKind {
 
 typedef struct Member {
         const char *name;
-        MemberKind kind;
         size_t offset; /* in ApprovalContent */
         size_t most;   /* bytes; of a list, of each in it */
+        MemberKind kind;
         bool may_lack; /* then its text is NULL */
 } Member;
 
 #define MEMBER(name, kind, most) \
         { \
-#name, kind, offsetof(ApprovalContent, name), most, false \
+#name, offsetof(ApprovalContent, name), most, kind, false \
         }
 #define OPTIONAL_MEMBER(name, kind, most) \
         { \
-#name, kind, offsetof(ApprovalContent, name), most, true \
+#name, offsetof(ApprovalContent, name), most, kind, true \
         }
 
 static const Member of_all[] = {
