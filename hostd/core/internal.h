@@ -487,6 +487,9 @@ typedef struct DiffJob {
         size_t n_fds;
         uint64_t size_max; /* of what it writes */
         bool keeps_point;
+        /* On the loop, when both points stand still, and before it; or NULL: done() is to be called
+         * once. */
+        int (*prepare)(void *userdata, OperationDone done, void *done_userdata, Fault *f);
         /* In the worker, after it; or NULL. */
         int (*finish)(int fd, void *userdata, Fault *f);
         /* Then on the loop, or NULL: writes down what was made, with the end of the entry. `hidden`

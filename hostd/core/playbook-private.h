@@ -49,6 +49,18 @@ void playbook_set(char **member, const char *text);
 /* NULL where there is none. */
 Sandbox *playbook_sandbox(const Manager *m, Id id);
 
+/* -- what was done meanwhile: core/playbook-history.c --------------------------------------------
+ */
+
+/* `fd`: the text, from its start; borrowed. */
+typedef void (*PlaybookHistoryDone)(int fd, int r, const Fault *f, void *userdata);
+
+/* Of the rows of the audit trail about the sandbox from the playbook's one point to its other,
+ * which may be now: time, who, arguments as far as the trail has them, and the end, a line each and
+ * escaped. Fails as audit_export(). */
+int playbook_history(const Sandbox *s, const PlaybookRow *row, bool is_now,
+                     PlaybookHistoryDone done, void *userdata, Fault *f);
+
 /* -- verifications: core/playbook-verify.c, and core/playbook-end.c ------------------------------
  */
 

@@ -41,6 +41,7 @@ typedef struct Arguments {
         bool allow_secrets, allow_setuid;  /* in a playbook */
         int archive_fd;                    /* of --residual; -1: none */
         int document_fd, summary_fd;       /* where a playbook's are kept; 0: nowhere */
+        int history_fd;                    /* a text that goes into a playbook; 0: none */
         const char *from, *to;             /* names of the points */
         DiskSources old, new;              /* the latter alone for --cat and --extract */
         DiskFormat old_format, new_format; /* of paths */
