@@ -54,6 +54,11 @@ struct Approval {
         struct Play *play;
 };
 
+/* Of a row, which it takes; nobody knows of it yet. */
+Approval *approval_new(Manager *m, ApprovalRow *row);
+/* Of a row that is this one's already. FAULT_INTERNAL where it is damaged. */
+int approval_read_content(Approval *a, Fault *f);
+
 char *approval_bus_path(const Approval *a);
 bool approval_is(const Approval *a, const char *state);
 /* Nobody has answered it yet: it is "pending" or "checking". */
