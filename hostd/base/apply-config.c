@@ -58,7 +58,7 @@ static const Key keys[] = {
          "Whether it is run in check mode there, with --diff, before a person is asked, who then "
          "approves by what came of it: always; asked, where whoever asks says so; or never. That "
          "logs in to the hosts before anybody has said yes. What it printed shows what the hosts "
-         "hold, so that only approvers and root can read it; whoever asked sees how many tasks "
+         "hold, so that only approvers and root can read it; whoever asked sees which tasks "
          "would change something."},
         {"written", KEY_WRITTEN, 0, "refuse", "refuse",
          "Whether a playbook that was not derived from a diff, but written by the agent, may be "
