@@ -173,16 +173,18 @@ static void take_row(GPtrArray *steps, GHashTable *by_seq, const AuditRow *row)
 static int read_steps(int fd, GPtrArray *steps, Fault *f)
 {
         g_autoptr(GHashTable) by_seq = g_hash_table_new(g_int64_hash, g_int64_equal);
-        autofd copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         FILE *file = copy < 0 || lseek(copy, 0, SEEK_SET) < 0 ? NULL : fdopen(copy, "r");
         char *line = NULL;
         size_t capacity = 0;
         ssize_t n;
         int r = 0;
 
-        if (!file)
-                return fault_set_errno(f, FAULT_IO, errno, "the audit trail cannot be read");
-        copy = -1;
+        if (!file) {
+                r = fault_set_errno(f, FAULT_IO, errno, "the audit trail cannot be read");
+                (void) close_fd(copy);
+                return r;
+        }
         while (r == 0 && (n = getline(&line, &capacity, file)) > 0) {
                 g_autoptr(Json) owner = NULL;
                 AuditRow row;
