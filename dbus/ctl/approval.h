@@ -24,5 +24,12 @@ int approval_apply(Ctl *ctl, const char *path, Fault *f);
  * it has expired, else 1. */
 int approval_print_answer(Ctl *ctl, const char *path, Fault *f);
 
+/* approval-check.c: what was printed in check mode, which has to have that hash; who may not read
+ * it is told so. */
+int approval_print_check_log(Ctl *ctl, const char *path, const char *sha256, Fault *f);
+/* What is to be seen first, and what came of a check: in red words where that failed. */
+void approval_print_warning(const char *title, const char *text);
+void approval_print_check(const char *check);
+
 /* "| " and a line, for each line of text. */
 void print_barred(const char *text);

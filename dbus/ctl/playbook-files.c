@@ -18,6 +18,8 @@
 
 #define ARCHIVE_MAX (UINT64_C(256) << 20)
 #define TEXT_MAX    (16 << 20)
+/* Of a file of one that was written by hand; tasks have at most 1 MiB. */
+#define WRITTEN_TEXT_MAX (2 << 20)
 
 /* A copy that nobody changes while it is read. */
 static int copy_archive(int from, int *ret_fd, Fault *f)
@@ -73,6 +75,33 @@ static bool is_text(const ArchiveEntry *e)
                !g_str_equal(e->name, "README.md") && !g_str_equal(e->name, "left-out.json");
 }
 
+/* Of what is no text the hash says what it is. */
+static int print_any(Archive *archive, const ArchiveEntry *e, Fault *f)
+{
+        g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
+        g_autoptr(GString) text = g_string_new(NULL);
+        char bytes[65536];
+        ssize_t n;
+
+        while ((n = archive_read(archive, bytes, sizeof bytes, f)) > 0) {
+                g_checksum_update(checksum, (const guchar *) bytes, n);
+                if (text->len <= WRITTEN_TEXT_MAX)
+                        g_string_append_len(text, bytes, n);
+        }
+        if (n < 0)
+                return (int) n;
+        if (text->len <= WRITTEN_TEXT_MAX && g_utf8_validate(text->str, (gssize) text->len, NULL)) {
+                print_line("%s:", e->name);
+                print_barred(text->str);
+                return 0;
+        }
+        g_autofree char *size = size_format(e->size);
+        print_line("%s: %s, NOT SHOWN, for it is %s; sha256 %s", e->name, size,
+                   text->len > WRITTEN_TEXT_MAX ? "too large" : "no text",
+                   g_checksum_get_string(checksum));
+        return 0;
+}
+
 static int print_text(Archive *archive, const ArchiveEntry *e, Fault *f)
 {
         g_autofree char *text = g_malloc0(e->size + 1);
@@ -92,7 +121,7 @@ static int print_text(Archive *archive, const ArchiveEntry *e, Fault *f)
         return 0;
 }
 
-int playbook_print_files(Ctl *ctl, const char *id, const char *sha256, Fault *f)
+int playbook_print_files(Ctl *ctl, const char *id, const char *sha256, bool is_written, Fault *f)
 {
         const ArchiveEntry *e;
         int fd = -1, r = open_archive(ctl, id, sha256, &fd, f);
@@ -102,7 +131,11 @@ int playbook_print_files(Ctl *ctl, const char *id, const char *sha256, Fault *f)
         autofd owned = fd;
         g_autoptr(Archive) archive = archive_new(owned);
         while ((r = archive_next(archive, &e, f)) > 0 && !pager_is_gone()) {
-                if (is_text(e)) {
+                if (is_written && e->kind == ENTRY_FILE) {
+                        r = print_any(archive, e, f);
+                        if (r < 0)
+                                return r;
+                } else if (is_text(e)) {
                         r = print_text(archive, e, f);
                         if (r < 0)
                                 return r;

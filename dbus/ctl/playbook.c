@@ -83,6 +83,10 @@ static void print_all(Json *playbook)
         print_field("sandbox", "%s", json_text(playbook, "sandbox_name"));
         print_field("agent", "%s", json_text(playbook, "agent"));
         print_field("owner", "%s", owner);
+        if (g_str_equal(json_text(playbook, "origin"), "written"))
+                print_field("origin",
+                            "written by hand, not derived: it can run anything where it is "
+                            "applied");
         print_field("from", "%s", json_text(playbook, "from"));
         print_field("to", "%s", json_text(playbook, "to"));
         print_field("created", "%s", created);

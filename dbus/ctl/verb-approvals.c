@@ -17,7 +17,8 @@ static bool is_open(Json *approval)
 {
         const char *state = json_text(approval, "state");
 
-        return g_str_equal(state, "pending") || g_str_equal(state, "applying") ||
+        return g_str_equal(state, "checking") || g_str_equal(state, "pending") ||
+               g_str_equal(state, "applying") ||
                (g_str_equal(state, "approved") &&
                 !g_str_equal(json_text(approval, "action"), "question"));
 }

@@ -12,7 +12,7 @@ static struct {
         const char *sandbox, *network, *playbook, *text, *urgency, *agent;
         GPtrArray *alternatives;
         uint64_t timeout, wait_timeout;
-        bool wait;
+        bool wait, check;
 } arg = {.wait_timeout = USEC_INFINITY};
 
 static const Option options[] = {
@@ -28,6 +28,9 @@ static const Option options[] = {
          .argument = "PLAYBOOK",
          .string = &arg.playbook,
          .help = "ask to apply that playbook where apply.conf says"},
+        {.name = "check",
+         .flag = &arg.check,
+         .help = "run the playbook in check mode there first; whoever answers sees what came of it"},
         {.name = "text",
          .argument = "TEXT",
          .string = &arg.text,
@@ -67,6 +70,7 @@ static int request(Ctl *ctl, const char *summary, char **ret_path, Fault *f)
                           : arg.playbook ? "playbook"
                                          : "question");
         bus_option_string(m, "playbook", playbook ? strrchr(playbook, '/') + 1 : NULL);
+        bus_option_bool(m, "check", arg.check);
         bus_option_string(m, "summary", summary);
         bus_option_string(m, "text", arg.text);
         bus_option_string(m, "sandbox", arg.sandbox);
@@ -100,6 +104,8 @@ static int run(Ctl *ctl, char **args, Fault *f)
                 return usage_error(ctl, f, "--network is asked for for a sandbox: add --sandbox");
         if (arg.network && arg.playbook)
                 return usage_error(ctl, f, "ask for a network or a playbook, one at a time");
+        if (arg.check && !arg.playbook)
+                return usage_error(ctl, f, "--check is of a playbook: add --playbook");
         r = request(ctl, args[0], &path, f);
         if (r < 0)
                 return r;

@@ -53,7 +53,8 @@ const Verb verb_playbook_create = {
         .name = "playbook create",
         .summary = "make a playbook for Ansible of what differs between two points",
         .usage = "NAME [FROM [TO]]",
-        .help = "Of what the disks hold, never of the commands that were run. FROM and TO are "
+        .help = "Of what the disks hold, never of the commands that were run, which stand beside it "
+                "in COMMANDS.txt, as the audit trail has them. FROM and TO are "
                 "'template' (the default of FROM), the name of a snapshot, or for TO 'now', the "
                 "default: then a snapshot is left there. What it does not reproduce is listed in "
                 "it, with the reason: see LEFT-OUT.md of 'playbook extract'. Secrets and set-uid "

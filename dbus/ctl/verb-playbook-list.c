@@ -10,14 +10,15 @@ static void add(Table *table, Json *playbook)
         g_autofree char *sha256 = g_strndup(json_text(playbook, "sha256"), 12);
 
         table_add(table, json_text(playbook, "id"), json_text(playbook, "name"),
-                  json_text(playbook, "sandbox_name"), json_text(playbook, "from"),
-                  json_text(playbook, "to"), age, sha256, json_text(playbook, "verified"), NULL);
+                  json_text(playbook, "origin"), json_text(playbook, "sandbox_name"),
+                  json_text(playbook, "from"), json_text(playbook, "to"), age, sha256,
+                  json_text(playbook, "verified"), NULL);
 }
 
 static int run(Ctl *ctl, char **args, Fault *f)
 {
-        g_autoptr(Table) table =
-                table_new("ID", "NAME", "SANDBOX", "FROM", "TO", "AGE", "SHA256", "VERIFIED", NULL);
+        g_autoptr(Table) table = table_new("ID", "NAME", "ORIGIN", "SANDBOX", "FROM", "TO", "AGE",
+                                           "SHA256", "VERIFIED", NULL);
         g_autoptr(Json) list = NULL;
 
         (void) args;

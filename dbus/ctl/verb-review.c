@@ -16,12 +16,14 @@
 
 static struct {
         bool content;
+        const char *color;
 } arg;
 
 static const Option options[] = {
         {.name = "content",
          .flag = &arg.content,
          .help = "print the content alone, the very bytes that are hashed"},
+        OPTION_COLOR(arg.color),
 };
 
 /* -- showing ----------------------------------------------------------------------------------- */
@@ -38,7 +40,12 @@ static void print_list(Json *list)
 
 static void print_member(const char *name, Json *value)
 {
-        if (json_object_is_type(value, json_type_array) && json_object_array_length(value) > 0) {
+        if (g_str_equal(name, "origin"))
+                approval_print_warning(name, json_object_get_string(value));
+        else if (g_str_equal(name, "check"))
+                approval_print_check(json_object_get_string(value));
+        else if (json_object_is_type(value, json_type_array) &&
+                 json_object_array_length(value) > 0) {
                 printf("%s:\n", name);
                 print_list(value);
         } else if (json_object_is_type(value, json_type_string) && *json_object_get_string(value)) {
@@ -50,8 +57,8 @@ static void print_member(const char *name, Json *value)
 /* All that the content has, whatever its action: what is hashed is what is seen. */
 static void print_content(Json *content)
 {
-        static const char *const first[] = {"summary", "text",    "changes", "replay",
-                                            "target",  "sandbox", NULL};
+        static const char *const first[] = {"origin", "summary", "text",    "changes", "replay",
+                                            "check",  "target",  "sandbox", NULL};
         Json *known;
 
         for (size_t i = 0; first[i]; i++)
@@ -89,7 +96,8 @@ static int print_playbook(Ctl *ctl, Json *content, Fault *f)
 
         if (!*id)
                 return 0;
-        return playbook_print_files(ctl, id, json_text(content, "archive"), f);
+        return playbook_print_files(ctl, id, json_text(content, "archive"),
+                                    *json_text(content, "origin"), f);
 }
 
 static void print_approval(Json *approval, Json *content)
@@ -114,6 +122,8 @@ static void print_approval(Json *approval, Json *content)
         }
         print_content(content);
         print_decision(approval);
+        if (g_str_equal(json_text(approval, "state"), "checking"))
+                print_field("check", "not ended yet: it can be answered then");
         if (!g_str_equal(sha256, requested))
                 print_field("asked", "with sha256 %s, and changed when it was approved", requested);
         print_field("sha256", "%s", sha256);
@@ -200,8 +210,10 @@ static int run(Ctl *ctl, char **args, Fault *f)
 {
         g_autofree char *path = NULL, *text = NULL;
         g_autoptr(Json) approval = NULL, content = NULL;
-        int r = approval_find(ctl, args[0], &path, f);
+        int r = colour_choose(arg.color, f);
 
+        if (r >= 0)
+                r = approval_find(ctl, args[0], &path, f);
         if (r >= 0)
                 r = approval_load(ctl, path, &approval, &text, f);
         if (r >= 0)
@@ -222,6 +234,8 @@ static int run(Ctl *ctl, char **args, Fault *f)
         pager_begin();
         print_approval(approval, content);
         r = print_playbook(ctl, content, f);
+        if (r >= 0 && *json_text(content, "check_log"))
+                r = approval_print_check_log(ctl, path, json_text(content, "check_log"), f);
         pager_end();
         if (r < 0 || !is_asked)
                 return r;

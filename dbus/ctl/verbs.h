@@ -41,6 +41,7 @@
         X(cat) \
         X(extract) \
         X(playbook_create) \
+        X(playbook_import) \
         X(playbook_list) \
         X(playbook_show) \
         X(playbook_extract) \

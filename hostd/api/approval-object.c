@@ -20,6 +20,7 @@ int approval_object_request(Call *call, void *object, Fault *f)
                 {"alternatives", "as", &alternatives},
                 {"profile", "s", &spec.profile},
                 {"playbook", "s", &spec.playbook},
+                {"check", "b", &spec.checks},
         };
         Approval *a;
         int r = options_read(call->message, options, G_N_ELEMENTS(options), f);
@@ -117,6 +118,13 @@ static int open_log(Call *call, void *object, Fault *f)
         return call_reply_opened(call, r, fd, f);
 }
 
+static int open_check_log(Call *call, void *object, Fault *f)
+{
+        int fd = -1, r = approval_open_check_log(object, &call->caller, &fd, f);
+
+        return call_reply_opened(call, r, fd, f);
+}
+
 static int approve(Call *call, void *object, Fault *f)
 {
         ApprovalAnswer answer = {0};
@@ -174,6 +182,7 @@ static const Method methods[] = {
         {"Cancel", cancel, ACTION_USE, "approval.cancel"},
         {"Apply", apply, ACTION_USE, "approval.apply"},
         {"Log", open_log, ACTION_OBSERVE, NULL},
+        {"CheckLog", open_check_log, ACTION_OBSERVE, NULL},
 };
 
 static const sd_bus_vtable vtable[] = {
@@ -194,11 +203,13 @@ static const sd_bus_vtable vtable[] = {
                                 call_enter, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Log", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", log), call_enter,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("CheckLog", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", log), call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Id", "s", get_id, 0, PROPERTY_CONSTANT),
         SD_BUS_PROPERTY("Action", "s", get_action, 0, PROPERTY_CONSTANT),
         SD_BUS_PROPERTY("Summary", "s", get_summary, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("Sha256", "s", get_sha256, 0, PROPERTY_CHANGES),
-        SD_BUS_PROPERTY("RequestedSha256", "s", get_requested_sha256, 0, PROPERTY_CONSTANT),
+        SD_BUS_PROPERTY("RequestedSha256", "s", get_requested_sha256, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("State", "s", get_state, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("Reason", "s", get_reason, 0, PROPERTY_CHANGES),
         SD_BUS_PROPERTY("Urgency", "s", get_urgency, 0, PROPERTY_CONSTANT),

@@ -33,6 +33,20 @@ int playbook_object_export(Call *call, void *object, Fault *f)
         return r < 0 ? r : CALL_PENDING;
 }
 
+int playbook_object_import(Call *call, void *object, Fault *f)
+{
+        PlaybookImportSpec spec = {0};
+        const Option options[] = {
+                {"name", "s", &spec.name}, {"from", "s", &spec.from}, {"to", "s", &spec.to}};
+        int fd, r = call_read_fault(sd_bus_message_read(call->message, "h", &fd), f);
+
+        if (r >= 0)
+                r = options_read(call->message, options, G_N_ELEMENTS(options), f);
+        if (r >= 0)
+                r = playbook_import(object, &call->caller, &spec, fd, on_exported, call, f);
+        return r < 0 ? r : CALL_PENDING;
+}
+
 /* -- properties -------------------------------------------------------------------------------- */
 
 static int append_residual(sd_bus_message *reply, const Playbook *p)
@@ -44,6 +58,7 @@ static int append_residual(sd_bus_message *reply, const Playbook *p)
 
 PROPERTY(get_id, Playbook, p, "s", playbook_row(p)->id.text)
 PROPERTY(get_name, Playbook, p, "s", playbook_row(p)->name)
+PROPERTY(get_origin, Playbook, p, "s", playbook_row(p)->origin)
 PROPERTY(get_sandbox, Playbook, p, "o",
          object_path(OBJECT_SANDBOX, playbook_row(p)->sandbox_id.text).text)
 PROPERTY(get_sandbox_name, Playbook, p, "s", playbook_row(p)->sandbox_name)
@@ -165,6 +180,7 @@ static const sd_bus_vtable vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Id", "s", get_id, 0, PROPERTY_CONSTANT),
         SD_BUS_PROPERTY("Name", "s", get_name, 0, PROPERTY_CONSTANT),
+        SD_BUS_PROPERTY("Origin", "s", get_origin, 0, PROPERTY_CONSTANT),
         SD_BUS_PROPERTY("Sandbox", "o", get_sandbox, 0, PROPERTY_CONSTANT),
         SD_BUS_PROPERTY("SandboxName", "s", get_sandbox_name, 0, PROPERTY_CONSTANT),
         SD_BUS_PROPERTY("Agent", "s", get_agent, 0, PROPERTY_CONSTANT),

@@ -6,3 +6,5 @@
 
 /* Sandbox.ExportPlaybook() */
 int playbook_object_export(Call *call, void *object, Fault *f);
+/* Sandbox.ImportPlaybook() */
+int playbook_object_import(Call *call, void *object, Fault *f);

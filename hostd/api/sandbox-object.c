@@ -234,6 +234,7 @@ static const Method methods[] = {
         {"ReadFileAt", sandbox_object_read_file_at, ACTION_USE, "file.read_at"},
         {"ExtractAt", sandbox_object_extract_at, ACTION_USE, "file.extract_at"},
         {"ExportPlaybook", playbook_object_export, ACTION_USE, "playbook.export"},
+        {"ImportPlaybook", playbook_object_import, ACTION_USE, "playbook.import"},
         {"ExtendTtl", extend_ttl, ACTION_USE, "sandbox.extend"},
 };
 
@@ -297,6 +298,9 @@ static const sd_bus_vtable vtable[] = {
                                 SD_BUS_RESULT("h", archive), call_enter,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ExportPlaybook", SD_BUS_ARGS("s", from, "s", to, "a{sv}", options),
+                                SD_BUS_RESULT("o", playbook), call_enter,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ImportPlaybook", SD_BUS_ARGS("h", archive, "a{sv}", options),
                                 SD_BUS_RESULT("o", playbook), call_enter,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ExtendTtl", SD_BUS_ARGS("t", ttl_usec), SD_BUS_NO_RESULT,

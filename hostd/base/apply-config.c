@@ -19,6 +19,8 @@ typedef enum KeyType {
         KEY_USER,
         KEY_BECOME,
         KEY_CHECK,
+        KEY_REVIEW_CHECK,
+        KEY_WRITTEN,
         KEY_TIMEOUT,
 } KeyType;
 
@@ -52,6 +54,18 @@ static const Key keys[] = {
         {"check", KEY_CHECK, 0, "always", "always",
          "always: it is run in check mode first, and where that fails nothing is changed; never: it "
          "is not."},
+        {"review_check", KEY_REVIEW_CHECK, 0, "asked", "always",
+         "Whether it is run in check mode there, with --diff, before a person is asked, who then "
+         "approves by what came of it: always; asked, where whoever asks says so; or never. That "
+         "logs in to the hosts before anybody has said yes. What it printed shows what the hosts "
+         "hold, so that only approvers and root can read it; whoever asked sees which tasks "
+         "would change something."},
+        {"written", KEY_WRITTEN, 0, "refuse", "refuse",
+         "Whether a playbook that was not derived from a diff, but written by the agent, may be "
+         "applied: allow or refuse. Such a one may run anything as user fluid-apply on this host, "
+         "with the key and the network that it has (lookups, connection: local, delegate_to), also "
+         "in check mode: nothing but whoever reviews it, line by line, stands before that. It is "
+         "never run before it was approved."},
         {"timeout", KEY_TIMEOUT, 0, "1h", "1h",
          "A playbook that takes longer is killed. From 1s to 24h."},
 };
@@ -112,6 +126,23 @@ static int choose(const char *text, const char *no, const char *yes, Fault *f)
         return fault_set(f, FAULT_INVALID_ARGUMENT, "'%.80s' is neither %s nor %s", text, yes, no);
 }
 
+static int set_review_check(ApplyConfig *c, const char *text, Fault *f)
+{
+        static const char *const words[] = {
+                [REVIEW_CHECK_NEVER] = "never",
+                [REVIEW_CHECK_ASKED] = "asked",
+                [REVIEW_CHECK_ALWAYS] = "always",
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+                if (g_str_equal(words[i], text)) {
+                        c->review_check = (ReviewCheck) i;
+                        return 0;
+                }
+        return fault_set(f, FAULT_INVALID_ARGUMENT, "'%.80s' is neither always, asked nor never",
+                         text);
+}
+
 static int set_timeout(ApplyConfig *c, const char *text, Fault *f)
 {
         uint64_t usec;
@@ -149,6 +180,13 @@ static int set_key(ApplyConfig *c, const Key *key, const char *text, Fault *f)
                 if (r >= 0)
                         c->checks_first = r;
                 return MIN(r, 0);
+        case KEY_WRITTEN:
+                r = choose(text, "refuse", "allow", f);
+                if (r >= 0)
+                        c->allows_written = r;
+                return MIN(r, 0);
+        case KEY_REVIEW_CHECK:
+                return set_review_check(c, text, f);
         case KEY_TIMEOUT:
                 return set_timeout(c, text, f);
         }
@@ -254,6 +292,8 @@ char *apply_target_text(const ApplyConfig *c, const char *inventory_sha256)
         add_line(text, "known_hosts", c->known_hosts);
         add_line(text, "become", become_text(c->become));
         add_line(text, "check", c->checks_first ? "always" : "never");
+        /* So that what was approved while it was allowed is not applied when it is not any more. */
+        add_line(text, "written", c->allows_written ? "allow" : NULL);
         add_line(text, "timeout", timeout);
         return g_string_free(TAKE_PTR(text), FALSE);
 }

@@ -22,11 +22,19 @@ typedef enum ApplyBecome {
         BECOME_YES,
 } ApplyBecome;
 
+/* Whether a playbook is run in check mode there before a person is asked. */
+typedef enum ReviewCheck {
+        REVIEW_CHECK_NEVER,
+        REVIEW_CHECK_ASKED, /* where whoever asks wants it */
+        REVIEW_CHECK_ALWAYS,
+} ReviewCheck;
+
 typedef struct ApplyConfig {
         char *inventory;                                /* an absolute path */
         char *limit, *user, *private_key, *known_hosts; /* or NULL */
         ApplyBecome become;
-        bool checks_first;
+        bool checks_first, allows_written;
+        ReviewCheck review_check;
         uint64_t timeout_usec;
 } ApplyConfig;
 
@@ -35,8 +43,8 @@ int apply_config_load(const char *path, ApplyConfig **ret, Fault *f);
 ApplyConfig *apply_config_free(ApplyConfig *c);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ApplyConfig, apply_config_free)
 
-/* Every setting as a line, the same for the same target and different for another one. UTF-8; the
- * caller frees it. */
+/* Every setting that counts for what is done as a line (review_check does not), the same for the
+ * same target and different for another one. UTF-8; the caller frees it. */
 char *apply_target_text(const ApplyConfig *c, const char *inventory_sha256);
 
 void apply_config_print_example(FILE *to);

@@ -6,8 +6,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 int write_all(int fd, const void *bytes, size_t size)
@@ -24,6 +26,15 @@ int write_all(int fd, const void *bytes, size_t size)
                 size -= (size_t) n;
         }
         return 0;
+}
+
+bool file_never_blocks(int fd)
+{
+        struct statfs fs;
+        struct stat st;
+
+        return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && fstatfs(fd, &fs) == 0 &&
+               fs.f_type != FUSE_SUPER_MAGIC;
 }
 
 int pread_all(int fd, void *buffer, size_t size, uint64_t offset)

@@ -7,6 +7,7 @@
 #include "base/sha256.h"
 
 #include <glib.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -15,6 +16,10 @@ int write_all(int fd, const void *bytes, size_t size);
 
 /* Exactly `size` bytes at `offset` into `buffer`; -ENODATA where the file ends before. */
 int pread_all(int fd, void *buffer, size_t size, uint64_t offset);
+
+/* A regular file, and not on FUSE: any other could hold up who reads it for as long as whoever gave
+ * it likes. */
+bool file_never_blocks(int fd);
 
 /* The whole of a file of at most `max` bytes, NUL added but not counted; FAULT_IO, NOT_FOUND. */
 int file_read(const char *path, size_t max, char **ret_text, size_t *ret_size, Fault *f);

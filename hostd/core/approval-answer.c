@@ -44,6 +44,11 @@ static int check_pending(const Approval *a, Fault *f)
 {
         int r = approval_is(a, "pending") ? approval_check_time(a, f) : 0;
 
+        if (approval_is(a, "checking"))
+                return fault_set(f, FAULT_BUSY,
+                                 "the playbook of approval %s is run in check mode: it can be "
+                                 "answered when that has ended",
+                                 a->row->id.text);
         if (approval_is(a, "expired"))
                 return fault_set(f, FAULT_APPROVAL_EXPIRED, "approval %s has expired",
                                  a->row->id.text);
@@ -221,7 +226,7 @@ int approval_cancel(Approval *a, Caller *caller, Fault *f)
         if (r == 0 && !caller_is_admin(caller) && caller->uid != a->row->requester_uid)
                 r = fault_set(f, FAULT_DENIED,
                               "only who asked may cancel: deny it, if it is not to be");
-        if (r == 0 && !approval_is_usable(a))
+        if (r == 0 && !approval_is_usable(a) && !approval_is(a, "checking"))
                 r = check_pending(a, f);
         if (r < 0)
                 return r;

@@ -19,14 +19,19 @@ typedef enum MemberKind {
 
 typedef struct Member {
         const char *name;
-        MemberKind kind;
         size_t offset; /* in ApprovalContent */
         size_t most;   /* bytes; of a list, of each in it */
+        MemberKind kind;
+        bool may_lack; /* then its text is NULL */
 } Member;
 
 #define MEMBER(name, kind, most) \
         { \
-#name, kind, offsetof(ApprovalContent, name), most \
+#name, offsetof(ApprovalContent, name), most, kind, false \
+        }
+#define OPTIONAL_MEMBER(name, kind, most) \
+        { \
+#name, offsetof(ApprovalContent, name), most, kind, true \
         }
 
 static const Member of_all[] = {
@@ -51,6 +56,9 @@ static const Member of_playbook[] = {
         MEMBER(changes, MEMBER_TEXT, APPROVAL_CHANGES_MAX),
         MEMBER(replay, MEMBER_TEXT, APPROVAL_REPLAY_MAX),
         MEMBER(target, MEMBER_TEXT, APPROVAL_TEXT_MAX),
+        OPTIONAL_MEMBER(origin, MEMBER_TEXT, APPROVAL_TEXT_MAX),
+        OPTIONAL_MEMBER(check, MEMBER_TEXT, APPROVAL_CHECK_MAX),
+        OPTIONAL_MEMBER(check_log, MEMBER_LINE, SHA256_HEX_SIZE - 1),
 };
 
 /* What each action's content has beside the members of all. */
@@ -127,12 +135,16 @@ static int check_list(const Member *m, Json *value, const char **list, Fault *f)
         return r;
 }
 
-static int check_member(const Member *m, Json *json, ApprovalContent *c, Fault *f)
+/* One that is there is counted. */
+static int check_member(const Member *m, Json *json, ApprovalContent *c, int *n, Fault *f)
 {
         void *where = (char *) c + m->offset;
-        Json *value;
+        Json *value = NULL;
 
-        if (!json_object_object_get_ex(json, m->name, &value))
+        if (!json_object_object_get_ex(json, m->name, &value) && m->may_lack)
+                return 0;
+        *n += 1;
+        if (!value)
                 return fault_set(f, FAULT_INVALID_ARGUMENT, "'%s' is missing", m->name);
         return m->kind == MEMBER_LIST ? check_list(m, value, where, f)
                                       : check_string(m, value, where, f);
@@ -152,12 +164,12 @@ static int read_members(Json *json, ApprovalContent *ret, Fault *f)
                 return fault_set(f, FAULT_INVALID_ARGUMENT,
                                  "there is no action '%.40s'; use question, network or playbook",
                                  action);
-        int r = 0;
+        int r = 0, n = 0;
         for (size_t i = 0; r == 0 && i < G_N_ELEMENTS(of_all); i++)
-                r = check_member(&of_all[i], json, &c, f);
+                r = check_member(&of_all[i], json, &c, &n, f);
         for (size_t i = 0; r == 0 && i < form->n; i++)
-                r = check_member(&form->members[i], json, &c, f);
-        if (r == 0 && (size_t) json_object_object_length(json) != G_N_ELEMENTS(of_all) + form->n)
+                r = check_member(&form->members[i], json, &c, &n, f);
+        if (r == 0 && json_object_object_length(json) != n)
                 r = fault_set(f, FAULT_INVALID_ARGUMENT,
                               "it has a member that the content of '%s' has not", action);
         if (r == 0)
@@ -206,8 +218,13 @@ static Json *write_member(const Member *m, const ApprovalContent *c)
 
 static void write_members(const Member *members, size_t n, const ApprovalContent *c, Json *json)
 {
-        for (size_t i = 0; i < n; i++)
-                (void) json_object_object_add(json, members[i].name, write_member(&members[i], c));
+        for (size_t i = 0; i < n; i++) {
+                const char *const *text = (const void *) ((const char *) c + members[i].offset);
+
+                if (!members[i].may_lack || *text)
+                        (void) json_object_object_add(json, members[i].name,
+                                                      write_member(&members[i], c));
+        }
 }
 
 int approval_content_format(const ApprovalContent *c, char **ret, Fault *f)

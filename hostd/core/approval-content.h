@@ -3,7 +3,7 @@
 
 /* What an approval is about, as the bytes that are hashed, shown and applied: a canonical JSON
  * object (base/canonical.h) of strings and lists of strings. Every member of its action's form is
- * there, and no other:
+ * there but for those that say when they are not, and no other:
  *
  *     action        "question", "network", "playbook"
  *     sandbox       the id of the sandbox that it is about, or ""
@@ -14,9 +14,13 @@
  *     rules         network: what that lets through, line by line, as networks.conf has it
  *     playbook      playbook: its id
  *     archive       playbook: the SHA-256 of its archive, in hexadecimal
+ *     origin        playbook: a warning that it was written by hand; not there where it was derived
  *     changes       playbook: what it is to change, in short, line by line
  *     replay        playbook: what came of replaying it in a fresh sandbox
  *     target        playbook: where it is applied, line by line: base/apply-config.h
+ *     check         playbook: what came of running it there in check mode, in short; not there
+ * where that was not done check_log     playbook: the SHA-256 of all that was printed then, in
+ * hexadecimal; not there where nothing was
  */
 
 #include "base/json.h"
@@ -26,6 +30,7 @@
 #define APPROVAL_TEXT_MAX         (16 * 1024)
 #define APPROVAL_CHANGES_MAX      (96 * 1024)
 #define APPROVAL_REPLAY_MAX       (32 * 1024)
+#define APPROVAL_CHECK_MAX        (16 * 1024)
 #define APPROVAL_ALTERNATIVES_MAX 16
 #define APPROVAL_ALTERNATIVE_MAX  512
 
@@ -35,6 +40,7 @@ typedef struct ApprovalContent {
         const char *alternatives[APPROVAL_ALTERNATIVES_MAX + 1]; /* ended by NULL */
         const char *profile, *rules; /* NULL where the action has none; and so on */
         const char *playbook, *archive, *changes, *replay, *target;
+        const char *origin, *check, *check_log; /* NULL where they are not there */
         Json *json;
 } ApprovalContent;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* What was printed while something was applied: a file each, below approvals/ in the state
- * directory. It goes with its approval. */
+/* What was printed while something was applied, or run in check mode: a file each, below approvals/
+ * in the state directory. It goes with its approval. */
 
 #include "core/approval-private.h"
 
@@ -12,18 +12,17 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#define SUFFIX ".log"
-
-static char *log_path(const Approval *a)
+static char *log_path(const Approval *a, const char *kind)
 {
-        return g_strdup_printf("%s/approvals/%s" SUFFIX, a->manager->config->state_directory,
-                               a->row->id.text);
+        return g_strdup_printf("%s/approvals/%s.%s", a->manager->config->state_directory,
+                               a->row->id.text, kind);
 }
 
-int approval_make_log(const Approval *a, int *ret_fd, Fault *f)
+int approval_make_log(const Approval *a, const char *kind, int *ret_fd, Fault *f)
 {
-        g_autofree char *path = log_path(a);
-        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+        g_autofree char *path = log_path(a, kind);
+        /* Its hash is made when it is written. */
+        int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 
         if (fd < 0)
                 return fault_set_errno(f, FAULT_IO, errno, "cannot write '%s'", path);
@@ -31,27 +30,44 @@ int approval_make_log(const Approval *a, int *ret_fd, Fault *f)
         return 0;
 }
 
-int approval_open_log(const Approval *a, int *ret_fd, Fault *f)
+static int open_log(const Approval *a, const char *kind, const char *none, int *ret_fd, Fault *f)
 {
-        g_autofree char *path = log_path(a);
+        g_autofree char *path = log_path(a, kind);
         int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
         if (fd < 0 && errno == ENOENT)
-                return fault_set(f, FAULT_NOT_FOUND, "nothing was printed for approval %s yet",
-                                 a->row->id.text);
+                return fault_set(f, FAULT_NOT_FOUND, "%s for approval %s", none, a->row->id.text);
         if (fd < 0)
                 return fault_set_errno(f, FAULT_IO, errno, "cannot read '%s'", path);
         *ret_fd = fd;
         return 0;
 }
 
-void approval_remove_log(const Approval *a)
+int approval_open_log(const Approval *a, int *ret_fd, Fault *f)
 {
-        g_autofree char *path = log_path(a);
+        return open_log(a, APPROVAL_LOG, "nothing was printed yet", ret_fd, f);
+}
 
-        /* What stays is removed at the next start. */
-        if (unlink(path) < 0 && errno != ENOENT)
-                log_warning("'%s' cannot be removed: %s", path, g_strerror(errno));
+int approval_open_check_log(const Approval *a, const Caller *caller, int *ret_fd, Fault *f)
+{
+        if (!caller_is_admin(caller) && !caller->is_approver)
+                return fault_set(f, FAULT_DENIED,
+                                 "what was printed in check mode shows what the hosts hold: only "
+                                 "approvers and root can read it");
+        return open_log(a, APPROVAL_CHECK_LOG, "nothing was printed in check mode", ret_fd, f);
+}
+
+void approval_remove_logs(const Approval *a)
+{
+        static const char *const kinds[] = {APPROVAL_LOG, APPROVAL_CHECK_LOG};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+                g_autofree char *path = log_path(a, kinds[i]);
+
+                /* What stays is removed at the next start. */
+                if (unlink(path) < 0 && errno != ENOENT)
+                        log_warning("'%s' cannot be removed: %s", path, g_strerror(errno));
+        }
 }
 
 void approval_tidy_logs(const Manager *m)

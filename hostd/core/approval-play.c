@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
-/* A playbook that was approved is applied: its archive is hashed in a thread, then fluid-ansible
- * runs in the unit fluid-apply, of which the loop sees the end. Who kills this process kills that,
- * too. */
+/* A playbook that was approved is applied, or one that is to be is run in check mode: its archive
+ * is hashed in a thread, then fluid-ansible runs in the unit fluid-apply, of which the loop sees
+ * the end. Who kills this process kills that, too. */
 
 #include "core/approval-private.h"
 
 #include "base/apply-config.h"
 #include "base/cleanup.h"
-#include "base/escape.h"
 #include "base/quantity.h"
 #include "loop/child.h"
 
@@ -18,11 +17,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define UNIT         "fluid-apply"
-#define PROGRAM      "fluid-ansible"
-#define RESULT_MAX   (4 << 20)
-#define RESULT_DEPTH 4
-#define OUTCOME_MAX  400
+#define UNIT    "fluid-apply"
+#define PROGRAM "fluid-ansible"
 /* What the program has beside its own limit. */
 #define GRACE_USEC (5 * 60 * USEC_PER_SEC)
 
@@ -34,8 +30,10 @@ enum { END_NOT_SET_UP = 126, END_NOT_STARTED = 127 };
 
 typedef struct Play {
         Approval *approval;
+        bool is_check;
         OperationDone done;
         void *userdata;
+        Work *taking; /* while its archive is hashed */
         ChildTask *task;
         int log, result; /* descriptors, or -1 */
         int status;      /* of its exit, or END_UNKNOWN */
@@ -45,7 +43,10 @@ Play *play_free(Play *play)
 {
         if (!play)
                 return NULL;
-        play->approval->manager->is_playing = false;
+        Manager *m = play->approval->manager;
+        *(play->is_check ? &m->is_checking : &m->is_playing) = false;
+        if (play->taking)
+                work_cancel(play->taking);
         (void) child_task_free(play->task);
         (void) close_fd(play->log);
         (void) close_fd(play->result);
@@ -70,83 +71,6 @@ static void finish(Play *play, ApprovalEffect effect, char *outcome, int r, cons
 
 /* -- its end ------------------------------------------------------------------------------------
  */
-
-typedef struct HostEnd {
-        const char *name;
-        Json *counts;
-        uint64_t failures;
-} HostEnd;
-
-static int compare_hosts(const void *a, const void *b)
-{
-        const HostEnd *x = a, *y = b;
-
-        if (!x->failures != !y->failures)
-                return x->failures ? -1 : 1;
-        return strcmp(x->name, y->name);
-}
-
-static void append_host(GString *text, const HostEnd *host)
-{
-        static const char *const words[] = {"failed", "unreachable", "changed", "ok"};
-        g_autofree char *name = escape_print(host->name, strlen(host->name));
-
-        g_string_append_printf(text, "%s%s:", text->len ? "; " : "", name);
-        for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
-                uint64_t n = 0;
-
-                if (json_find_uint(host->counts, words[i], &n) && n > 0)
-                        g_string_append_printf(text, " %s=%" PRIu64, words[i], n);
-        }
-}
-
-/* "web1: failed=1 ok=3; web2: ok=4", those that failed first. */
-static char *format_recap(Json *hosts)
-{
-        g_autoptr(GArray) list = g_array_new(FALSE, FALSE, sizeof(HostEnd));
-        g_autoptr(GString) text = g_string_new(NULL);
-
-        json_object_object_foreach(hosts, name, counts)
-        {
-                uint64_t failed = 0, unreachable = 0;
-
-                (void) json_find_uint(counts, "failed", &failed);
-                (void) json_find_uint(counts, "unreachable", &unreachable);
-                HostEnd host = {name, counts, failed | unreachable};
-                g_array_append_val(list, host);
-        }
-        g_array_sort(list, compare_hosts);
-        for (guint i = 0; i < list->len; i++) {
-                size_t before = text->len;
-
-                append_host(text, &g_array_index(list, HostEnd, i));
-                if (text->len <= OUTCOME_MAX)
-                        continue;
-                g_string_truncate(text, before);
-                g_string_append_printf(text, "; and %u more", list->len - i);
-                break;
-        }
-        return g_string_free(TAKE_PTR(text), FALSE);
-}
-
-/* What it said of itself, which whoever took it over could have written: nothing but text for
- * people is made of it, and whether it had begun to change anything. Empty where it said nothing.
- */
-static char *read_result(int fd, bool *ret_is_check)
-{
-        off_t size = lseek(fd, 0, SEEK_END);
-        g_autofree char *text = g_malloc0(RESULT_MAX);
-        g_autoptr(Json) json = NULL;
-        Json *hosts = NULL;
-
-        *ret_is_check = false;
-        if (size <= 0 || size > RESULT_MAX || pread_all(fd, text, (size_t) size, 0) < 0 ||
-            json_parse(text, (size_t) size, RESULT_DEPTH, &json, NULL) < 0 ||
-            !json_find_object(json, "hosts", &hosts))
-                return g_strdup("");
-        (void) json_find_bool(json, "check", ret_is_check);
-        return format_recap(hosts);
-}
 
 static FaultCode code_of(int status, FaultCode code)
 {
@@ -194,18 +118,20 @@ static const char *words_of(const char *message)
 static void on_ended(int r, const Fault *f, void *userdata)
 {
         Play *play = userdata;
-        bool is_check;
-        g_autofree char *recap = read_result(play->result, &is_check);
+        g_auto(PlayResult) result = {0};
         int status = r == 0 ? END_GOOD : play->status;
-        ApprovalEffect effect = effect_of(status, is_check);
         Fault fault = {0};
 
+        play_result_read(play->result, &result);
+        ApprovalEffect effect = effect_of(status, play->is_check || result.is_check);
+        g_free(play->approval->changes);
+        play->approval->changes = g_steal_pointer(&result.changes);
         if (r == 0) {
-                finish(play, EFFECT_DONE, TAKE_PTR(recap), 0, NULL);
+                finish(play, EFFECT_DONE, g_steal_pointer(&result.hosts), 0, NULL);
                 return;
         }
         r = fault_set(&fault, code_of(status, f->code), "%s%s%s", words_of(f->message),
-                      *recap ? ": " : "", recap);
+                      *result.hosts ? ": " : "", result.hosts);
         finish(play, effect, g_strdup(fault.message), r, &fault);
 }
 
@@ -295,13 +221,25 @@ static int start(Play *play, int archive, Fault *f)
                               m->config->apply_file,
                               "--target",
                               target,
+                              NULL,
+                              NULL,
+                              NULL,
                               NULL};
+        size_t n = 7;
         uint64_t usec = 0;
 
+        if (a->content.origin)
+                argv[n++] = "--written";
+        if (play->is_check) {
+                argv[n++] = "--check";
+                argv[n++] = "--diff";
+        }
+        g_assert(n < G_N_ELEMENTS(argv));
         play->result = memfd_create("result", MFD_CLOEXEC);
         if (play->result < 0)
                 return fault_set_errno(f, FAULT_IO, errno, "cannot make a file");
-        int r = approval_make_log(a, &play->log, f);
+        int r = approval_make_log(a, play->is_check ? APPROVAL_CHECK_LOG : APPROVAL_LOG, &play->log,
+                                  f);
         if (r == 0)
                 r = find_deadline(m, &usec, f);
         if (r < 0)
@@ -321,6 +259,7 @@ static void on_taken(void *request, int r, const Fault *f, void *userdata)
         Play *play = userdata;
         Fault why = {0};
 
+        play->taking = NULL;
         if (r >= 0) {
                 r = start(play, q->archive, &why);
                 f = &why;
@@ -330,33 +269,53 @@ static void on_taken(void *request, int r, const Fault *f, void *userdata)
                 finish(play, f->code == FAULT_INTERNAL ? EFFECT_UNKNOWN : EFFECT_NONE, NULL, r, f);
 }
 
-int playbook_action_apply(Manager *m, Approval *a, Caller *caller, OperationDone done,
-                          void *userdata, Fault *f)
+/* Of an approval that has no other one. */
+static int play_start(Approval *a, bool is_check, OperationDone done, void *userdata, Fault *f)
 {
+        Manager *m = a->manager;
         const Playbook *p = playbook_by_id(m, a->content.playbook);
         Taking *q;
         int archive = -1;
 
-        (void) caller;
         /* Until it is started nothing can have come of it. */
         a->effect = EFFECT_NONE;
         g_clear_pointer(&a->outcome, g_free);
-        if (m->is_playing)
-                return fault_set(f, FAULT_BUSY,
-                                 "another playbook is being applied: one is at a time");
+        g_clear_pointer(&a->changes, g_free);
+        if (!p)
+                return fault_set(f, FAULT_CONTENT_CHANGED, "playbook %s was removed",
+                                 a->content.playbook);
         int r = playbook_open_archive(p, &archive, f);
         if (r < 0)
                 return r;
         q = g_new(Taking, 1);
         *q = (Taking){archive, g_strdup(a->content.archive)};
-        a->play = g_new(Play, 1);
-        *a->play = (Play){.approval = a,
-                          .done = done,
-                          .userdata = userdata,
-                          .log = -1,
-                          .result = -1,
-                          .status = END_UNKNOWN};
-        m->is_playing = true;
-        (void) workers_submit(m->workers, take, on_taken, q, taking_free, a->play);
+        Play *play = a->play = g_new(Play, 1);
+        *play = (Play){.approval = a,
+                       .is_check = is_check,
+                       .done = done,
+                       .userdata = userdata,
+                       .log = -1,
+                       .result = -1,
+                       .status = END_UNKNOWN};
+        *(is_check ? &m->is_checking : &m->is_playing) = true;
+        play->taking = workers_submit(m->workers, take, on_taken, q, taking_free, play);
         return 0;
+}
+
+int playbook_action_apply(Manager *m, Approval *a, Caller *caller, OperationDone done,
+                          void *userdata, Fault *f)
+{
+        (void) caller;
+        if (m->is_playing) {
+                a->effect = EFFECT_NONE;
+                g_clear_pointer(&a->outcome, g_free);
+                return fault_set(f, FAULT_BUSY,
+                                 "another playbook is being applied: one is at a time");
+        }
+        return play_start(a, false, done, userdata, f);
+}
+
+int play_check(Approval *a, OperationDone done, void *userdata, Fault *f)
+{
+        return play_start(a, true, done, userdata, f);
 }

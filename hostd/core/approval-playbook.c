@@ -14,19 +14,32 @@
 /* -- where --------------------------------------------------------------------------------------
  */
 
-/* As base/apply-config.h says it; the caller frees it. */
-static int read_target(const Manager *m, char **ret, Fault *f)
+/* As base/apply-config.h says it; the caller frees it. FAULT_DENIED where that playbook is not to
+ * go anywhere. */
+static int read_target(const Manager *m, const Playbook *p, char **ret, Fault *f)
 {
         g_autoptr(ApplyConfig) config = NULL;
         char sha256[SHA256_HEX_SIZE];
         int r = apply_config_load(m->config->apply_file, &config, f);
 
+        if (r == 0 && playbook_is_written(p) && !config->allows_written)
+                r = fault_set(f, FAULT_DENIED,
+                              "playbook %s was not derived from a diff, but written by hand, and "
+                              "may run anything on this host: %s does not allow that (written)",
+                              playbook_row(p)->id.text, m->config->apply_file);
         if (r == 0)
                 r = inventory_take(config->inventory, NULL, sha256, f);
         if (r == 0)
                 *ret = apply_target_text(config, sha256);
         return r;
 }
+
+static const char written_warning[] =
+        "WRITTEN BY HAND, not derived from what was changed: it does what its text says, which can be "
+        "more than what was seen to change.\n"
+        "It can run anything on the host that applies it, as user fluid-apply with its key "
+        "(lookups, connection: local, delegate_to), and was therefore not run in check mode.\n"
+        "Read all of its files before you say yes.\n";
 
 /* -- what is asked ------------------------------------------------------------------------------
  */
@@ -68,12 +81,15 @@ static char *describe_changes(const PlaybookRow *row)
 static int describe_replay(const Playbook *p, char **ret, Fault *f)
 {
         const PlaybookRow *row = playbook_row(p);
+        static const char weak[] =
+                "It was written by hand, and can know where it runs: this is what it did there.\n";
 
         if (g_str_equal(row->verified, "verifying"))
                 return fault_set(f, FAULT_BUSY,
                                  "playbook %s is being verified: ask when that is known",
                                  row->id.text);
-        g_autofree char *text = playbook_replay_text(p);
+        g_autofree char *replay = playbook_replay_text(p);
+        g_autofree char *text = g_strconcat(playbook_is_written(p) ? weak : "", replay, NULL);
         *ret = take_lines(text, APPROVAL_REPLAY_MAX);
         return 0;
 }
@@ -92,9 +108,9 @@ int playbook_action_build(Manager *m, const Caller *caller, const Sandbox *s,
         if (!p || !playbook_is_visible(p, caller))
                 return fault_set(f, FAULT_NOT_FOUND, "there is no playbook '%.40s'",
                                  spec->playbook);
-        if (read_target(m, &target, &why) < 0)
-                return fault_set(f, FAULT_WRONG_STATE, "nothing can be applied on this host: %s",
-                                 why.message);
+        if (read_target(m, p, &target, &why) < 0)
+                return fault_set(f, why.code == FAULT_DENIED ? FAULT_DENIED : FAULT_WRONG_STATE,
+                                 "nothing can be applied on this host: %s", why.message);
         g_ptr_array_add(ret_owned, target);
         int r = describe_replay(p, &replay, f);
         if (r < 0)
@@ -104,6 +120,7 @@ int playbook_action_build(Manager *m, const Caller *caller, const Sandbox *s,
         g_ptr_array_add(ret_owned, changes);
         ret->playbook = playbook_row(p)->id.text;
         ret->archive = playbook_row(p)->sha256;
+        ret->origin = playbook_is_written(p) ? written_warning : NULL;
         ret->changes = changes;
         ret->replay = replay;
         ret->target = target;
@@ -141,7 +158,7 @@ int playbook_action_check(Manager *m, const ApprovalContent *c, Fault *f)
         if (playbook_open_archive(p, &fd, &why) < 0)
                 return fault_set(f, FAULT_CONTENT_CHANGED, "%s", why.message);
         (void) close_fd(fd);
-        if (read_target(m, &target, &why) < 0)
+        if (read_target(m, p, &target, &why) < 0)
                 return fault_set(f, FAULT_CONTENT_CHANGED,
                                  "where it would be applied is not what was asked for: %s",
                                  why.message);

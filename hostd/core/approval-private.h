@@ -49,11 +49,20 @@ struct Approval {
          * NULL: there are none. */
         ApprovalEffect effect;
         char *outcome;
+        char *changes;           /* a line for each task that would change something, or NULL */
+        AuditEntry *check_entry; /* while it is run in check mode: core/approval-check.c */
         struct Play *play;
 };
 
+/* Of a row, which it takes; nobody knows of it yet. */
+Approval *approval_new(Manager *m, ApprovalRow *row);
+/* Of a row that is this one's already. FAULT_INTERNAL where it is damaged. */
+int approval_read_content(Approval *a, Fault *f);
+
 char *approval_bus_path(const Approval *a);
 bool approval_is(const Approval *a, const char *state);
+/* Nobody has answered it yet: it is "pending" or "checking". */
+bool approval_is_open(const Approval *a);
 /* It was approved, and can still be applied. */
 bool approval_is_usable(const Approval *a);
 Sandbox *approval_sandbox(const Approval *a);
@@ -102,14 +111,43 @@ ApprovalEffect playbook_action_probe(Manager *m, const Approval *a);
 
 int playbook_action_apply(Manager *m, Approval *a, Caller *caller, OperationDone done,
                           void *userdata, Fault *f);
+/* Runs it in check mode where it would be applied. done() finds what came of it in `outcome` and
+ * `changes`, the log is there. */
+int play_check(Approval *a, OperationDone done, void *userdata, Fault *f);
 /* Ends a run that is under way, of which nobody is told any more. */
 struct Play *play_free(struct Play *play);
+
+/* -- core/approval-recap.c: what fluid-ansible said when it ended --------------------------------
+ */
+
+typedef struct PlayResult {
+        char *hosts;   /* what became of each, on one line; "" where it did not say */
+        char *changes; /* what would be changed, a line for each task, escaped; or "" */
+        bool is_check; /* it had not begun to change anything */
+} PlayResult;
+
+void play_result_read(int fd, PlayResult *ret);
+void play_result_done(PlayResult *result);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PlayResult, play_result_done)
+
+/* -- core/approval-check.c: a run in check mode before a person is asked -------------------------
+ */
+
+/* Whether one is to be made: what whoever asks says, and apply.conf. */
+int approval_check_is_due(const Manager *m, const ApprovalSpec *spec, bool *ret, Fault *f);
+/* It is not "checking" any more: ends what runs of it. */
+void approval_check_stop(Approval *a);
+/* An earlier process was at it: that is its result; where it had not begun it is begun. */
+void approval_check_resolve(Approval *a);
 
 /* -- core/approval-log.c -------------------------------------------------------------------------
  */
 
-/* An empty one, to be written to. */
-int approval_make_log(const Approval *a, int *ret_fd, Fault *f);
-void approval_remove_log(const Approval *a);
+#define APPROVAL_LOG       "log"
+#define APPROVAL_CHECK_LOG "check"
+
+/* An empty one of that kind, to be written to. */
+int approval_make_log(const Approval *a, const char *kind, int *ret_fd, Fault *f);
+void approval_remove_logs(const Approval *a);
 /* Those of approvals that are not there any more. */
 void approval_tidy_logs(const Manager *m);

@@ -47,7 +47,7 @@ static bool forget(Approval *a)
                 log_error("approval %s cannot be removed: %s", a->row->id.text, f.message);
                 return false;
         }
-        approval_remove_log(a);
+        approval_remove_logs(a);
         (void) fault_set(&f, FAULT_NOT_FOUND, "approval %s was forgotten", a->row->id.text);
         manager_remove(m, OBJECT_APPROVAL, a->row->id.text, a);
         wait_fail(&a->waiters, &f);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Questions to people: what they are, who sees them, and how they are written down. */
+/* Questions to people: what they are, who sees them, and how they are written down; asking is in
+ * core/approval-request.c. */
 
 #include "core/approval-private.h"
 
@@ -12,8 +13,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#define AGENT_NAME_MAX 128
 
 /* -- what it is -------------------------------------------------------------------------------- */
 
@@ -37,6 +36,11 @@ bool approval_is(const Approval *a, const char *state)
         return g_str_equal(a->row->state, state);
 }
 
+bool approval_is_open(const Approval *a)
+{
+        return approval_is(a, "pending") || approval_is(a, "checking");
+}
+
 bool approval_is_usable(const Approval *a)
 {
         return approval_is(a, "approved") && a->action->apply;
@@ -56,7 +60,7 @@ Sandbox *approval_sandbox(const Approval *a)
 static bool is_answered(const char *wanted, void *object)
 {
         (void) wanted;
-        return !approval_is(object, "pending");
+        return !approval_is_open(object);
 }
 
 int approval_wait(Approval *a, uint64_t timeout_usec, OperationDone done, void *userdata, Fault *f)
@@ -102,12 +106,12 @@ static bool would_wait(const Approval *a, const ApprovalRow *next)
         GHashTableIter iter;
         void *object;
 
-        if (g_str_equal(next->state, "pending"))
+        if (g_str_equal(next->state, "pending") || g_str_equal(next->state, "checking"))
                 return true;
         g_hash_table_iter_init(&iter, a->manager->objects[OBJECT_APPROVAL]);
         while (g_hash_table_iter_next(&iter, NULL, &object)) {
                 const Approval *other = object;
-                if (other != a && approval_is(other, "pending") &&
+                if (other != a && approval_is_open(other) &&
                     g_str_equal(other->row->sandbox_id.text, next->sandbox_id.text))
                         return true;
         }
@@ -160,8 +164,7 @@ static void tell_sandbox(const Held *before)
                 manager_changed(s->manager, OBJECT_SANDBOX, s);
 }
 
-/* Of a row that is this one's already. */
-static int read_content(Approval *a, Fault *f)
+int approval_read_content(Approval *a, Fault *f)
 {
         g_auto(ApprovalContent) content = {0};
         g_autofree char *sha256 =
@@ -190,7 +193,7 @@ static void take_row(Approval *a, ApprovalRow *next)
         *next = old;
         (void) approval_row_free(next);
         if (is_other)
-                g_assert(read_content(a, NULL) == 0);
+                g_assert(approval_read_content(a, NULL) == 0);
 }
 
 /* From then on it may be gone. */
@@ -244,6 +247,8 @@ int approval_record(Approval *a, ApprovalRow **next, Caller *caller, const char 
         take_row(a, TAKE_PTR(*next));
         tell_sandbox(&before);
         tell(a);
+        if (!approval_is(a, "checking"))
+                approval_check_stop(a);
         return 0;
 }
 
@@ -269,98 +274,9 @@ void approval_record_end(Approval *a, ApprovalRow *next, AuditEntry *entry, int 
         tell(a);
 }
 
-/* -- asking ------------------------------------------------------------------------------------ */
+/* -- beginning and end ------------------------------------------------------------------------- */
 
-static int check_quota(const Manager *m, uid_t uid, Fault *f)
-{
-        GHashTableIter iter;
-        uint64_t all = 0, own = 0;
-        void *object;
-
-        g_hash_table_iter_init(&iter, m->objects[OBJECT_APPROVAL]);
-        while (g_hash_table_iter_next(&iter, NULL, &object)) {
-                const Approval *a = object;
-                if (!approval_is(a, "pending"))
-                        continue;
-                all++;
-                own += a->row->requester_uid == uid;
-        }
-        if (own >= m->config->approvals_pending_per_owner_max)
-                return fault_set(f, FAULT_LIMITS_EXCEEDED,
-                                 "%" PRIu64 " approvals of yours wait already "
-                                 "(approvals_pending_per_owner_max): cancel some, or wait",
-                                 own);
-        if (all >= m->config->approvals_pending_max)
-                return fault_set(f, FAULT_LIMITS_EXCEEDED,
-                                 "%" PRIu64 " approvals wait on this host already "
-                                 "(approvals_pending_max)",
-                                 all);
-        return 0;
-}
-
-static int check_spec(const Manager *m, const ApprovalSpec *spec, Fault *f)
-{
-        static const char *const urgencies[] = {"low", "normal", "high", NULL};
-        g_autofree char *most = duration_format(m->config->approval_timeout_max_usec);
-
-        if (spec->urgency && !g_strv_contains(urgencies, spec->urgency))
-                return fault_set(f, FAULT_INVALID_ARGUMENT,
-                                 "'%.40s' is no urgency; use low, normal or high", spec->urgency);
-        if (spec->agent && strlen(spec->agent) > AGENT_NAME_MAX)
-                return fault_set(f, FAULT_INVALID_ARGUMENT,
-                                 "the agent's name is longer than %d bytes", AGENT_NAME_MAX);
-        if (spec->timeout_usec > m->config->approval_timeout_max_usec)
-                return fault_set(f, FAULT_INVALID_ARGUMENT,
-                                 "the timeout may be at most approval_timeout_max, %s", most);
-        return 0;
-}
-
-static int find_sandbox(Manager *m, const Caller *caller, const char *name, Sandbox **ret, Fault *f)
-{
-        int r = manager_get_sandbox(m, caller, name, ret, f);
-
-        if (r == 0 && sandbox_state(*ret) == SANDBOX_DESTROYING)
-                r = fault_set(f, FAULT_WRONG_STATE, "sandbox '%s' is being destroyed",
-                              (*ret)->row->name);
-        return r;
-}
-
-static ApprovalRow *new_row(const Manager *m, const Caller *caller, const ApprovalSpec *spec,
-                            const Sandbox *s, const char *content)
-{
-        uint64_t now = now_realtime_usec();
-        uint64_t timeout =
-                spec->timeout_usec ? spec->timeout_usec : m->config->approval_timeout_usec;
-        ApprovalRow *row = g_new0(ApprovalRow, 1);
-
-        *row = (ApprovalRow){
-                .id = id_new(),
-                .action = g_strdup(spec->action),
-                .state = g_strdup("pending"),
-                .reason = g_strdup(""),
-                .urgency = g_strdup(spec->urgency ? spec->urgency : "normal"),
-                .agent = g_strdup(spec->agent ? spec->agent
-                                  : s         ? s->row->agent
-                                              : ""),
-                .sandbox_id = s ? s->row->id : (Id){""},
-                .content = g_strdup(content),
-                .sha256 = g_compute_checksum_for_string(G_CHECKSUM_SHA256, content, -1),
-                .requested_content = g_strdup(content),
-                .requester_uid = caller->uid,
-                .requester = g_strdup(caller->text),
-                .requester_login_uid = caller->has_login ? caller->login_uid : UID_NONE,
-                .requester_session = g_strdup(caller->session),
-                .created_usec = now,
-                .expires_usec = now + timeout,
-                .decided_by_uid = UID_NONE,
-                .decided_by = g_strdup(""),
-                .comment = g_strdup(""),
-                .alternative = g_strdup("")};
-        row->requested_sha256 = g_strdup(row->sha256);
-        return row;
-}
-
-static Approval *approval_new(Manager *m, ApprovalRow *row)
+Approval *approval_new(Manager *m, ApprovalRow *row)
 {
         Approval *a = g_new0(Approval, 1);
 
@@ -368,72 +284,14 @@ static Approval *approval_new(Manager *m, ApprovalRow *row)
         return a;
 }
 
-static Json *describe(const ApprovalRow *row, const ApprovalContent *c)
-{
-        Json *detail = json_object_new_object();
-
-        (void) json_object_object_add(detail, "action", json_object_new_string(row->action));
-        (void) json_object_object_add(detail, "sha256", json_object_new_string(row->sha256));
-        (void) json_object_object_add(detail, "urgency", json_object_new_string(row->urgency));
-        (void) json_object_object_add(detail, "expires_usec",
-                                      json_object_new_uint64(row->expires_usec));
-        if (*row->sandbox_id.text)
-                (void) json_object_object_add(detail, "sandbox",
-                                              json_object_new_string(row->sandbox_id.text));
-        if (c->profile)
-                (void) json_object_object_add(detail, "profile",
-                                              json_object_new_string(c->profile));
-        if (c->playbook) {
-                (void) json_object_object_add(detail, "playbook",
-                                              json_object_new_string(c->playbook));
-                (void) json_object_object_add(detail, "archive",
-                                              json_object_new_string(c->archive));
-        }
-        return detail;
-}
-
-int approval_request(Manager *m, Caller *caller, const ApprovalSpec *spec, Approval **ret, Fault *f)
-{
-        g_autofree char *content = NULL;
-        Sandbox *s = NULL;
-        int r = manager_admits_work(m, f);
-
-        if (r == 0)
-                r = check_spec(m, spec, f);
-        if (r == 0 && spec->sandbox)
-                r = find_sandbox(m, caller, spec->sandbox, &s, f);
-        if (r == 0)
-                r = approval_build_content(m, caller, s, spec, &content, f);
-        if (r == 0)
-                r = check_quota(m, caller->uid, f);
-        if (r < 0)
-                return r;
-        ApprovalRow *next = new_row(m, caller, spec, s, content);
-        Approval *a = approval_new(m, approval_row_copy(next));
-        r = read_content(a, f);
-        if (r == 0)
-                r = approval_record(a, &next, caller, "approval.request",
-                                    describe(next, &a->content), NULL, f);
-        if (r < 0) {
-                (void) approval_row_free(next);
-                (void) approval_free(a);
-                return r;
-        }
-        manager_add(m, OBJECT_APPROVAL, a->row->id.text, a);
-        approval_tend(m);
-        approval_notify(a);
-        *ret = a;
-        return 0;
-}
-
-/* -- beginning and end ------------------------------------------------------------------------- */
-
 Approval *approval_free(Approval *a)
 {
         if (!a)
                 return NULL;
         a->play = play_free(a->play);
         g_free(a->outcome);
+        g_free(a->changes);
+        a->check_entry = audit_discard(a->check_entry);
         a->entry = audit_discard(a->entry);
         wait_clear(&a->waiters);
         approval_content_clear(&a->content);
@@ -451,7 +309,7 @@ void approval_sandbox_gone(Manager *m, const char *sandbox_id)
                 Approval *a = list->pdata[i];
                 Fault f = {0};
                 if (!g_str_equal(a->row->sandbox_id.text, sandbox_id) ||
-                    (!approval_is(a, "pending") && !approval_is_usable(a)))
+                    (!approval_is_open(a) && !approval_is_usable(a)))
                         continue;
                 ApprovalRow *next = approval_row_copy(a->row);
                 approval_end_row(next, "cancelled", "the sandbox was destroyed");
@@ -486,7 +344,7 @@ int approval_load_all(Manager *m, Fault *f)
         g_ptr_array_set_free_func(rows, NULL);
         for (guint i = 0; i < rows->len; i++) {
                 Approval *a = approval_new(m, rows->pdata[i]);
-                r = a->action ? read_content(a, f)
+                r = a->action ? approval_read_content(a, f)
                               : fault_set(f, FAULT_INTERNAL,
                                           "approval %s in the database has an action '%s' that "
                                           "this fluid-hostd does not know",
@@ -498,6 +356,8 @@ int approval_load_all(Manager *m, Fault *f)
                 manager_add(m, OBJECT_APPROVAL, a->row->id.text, a);
                 if (approval_is(a, "applying"))
                         approval_resolve(a);
+                else if (approval_is(a, "checking"))
+                        approval_check_resolve(a);
         }
         cancel_orphans(m);
         approval_tidy_logs(m);

@@ -5,6 +5,8 @@
  *
  * States:
  *
+ *   checking → cancelled
+ *     ↓
  *     pending → approved → applying → applied
  *             → denied      ↑ ↓      → failed: on its way, or it is not known what came of it
  *             → cancelled   approved: nothing came of it
@@ -13,6 +15,9 @@
  * Each step is one transaction of the row and the audit trail, and of the sandbox's row, whose time
  * stands still as long as an approval of it is pending. So a daemon that is killed goes on where
  * the store says; what was "applying" is resolved at the next start by looking whether it was done.
+ *
+ * "checking" is a playbook that is run in check mode before anybody is asked: its result becomes a
+ * part of what is asked (core/approval-check.c). It can be cancelled, and nothing else.
  *
  * A question is answered by its approval. What an action does is done by the requester's Apply,
  * once, and not when it is approved: then the requester is there to see how it goes, and whoever
@@ -34,6 +39,7 @@ typedef struct ApprovalSpec {
         const char *const *alternatives; /* or NULL */
         const char *profile;             /* or NULL */
         const char *playbook;            /* an id, or NULL */
+        bool checks;                     /* it is to be run in check mode first */
 } ApprovalSpec;
 
 int approval_request(Manager *m, Caller *caller, const ApprovalSpec *spec, Approval **ret,
@@ -63,6 +69,10 @@ int approval_apply(Approval *a, Caller *caller, OperationDone done, void *userda
 
 /* What it printed while it was applied; the file can grow yet. FAULT_NOT_FOUND, IO. */
 int approval_open_log(const Approval *a, int *ret_fd, Fault *f);
+
+/* What was printed when it was run in check mode before it was asked, for approvers and root.
+ * FAULT_DENIED, NOT_FOUND, IO. */
+int approval_open_check_log(const Approval *a, const Caller *caller, int *ret_fd, Fault *f);
 
 /* The bytes, in a file of their own that nobody can change. */
 int approval_open_content(const Approval *a, bool requested, int *ret_fd, Fault *f);

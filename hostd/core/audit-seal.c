@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/audit-line.h"
 #include "core/audit-private.h"
 
+#include "base/audit-line.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"

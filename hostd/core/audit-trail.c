@@ -3,9 +3,9 @@
 /* Going through the trail, however long: the database a few milliseconds at a time on the loop,
  * which has its only connection; files, hashes and JSON in a worker. */
 
-#include "core/audit-line.h"
 #include "core/audit-private.h"
 
+#include "base/audit-line.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/quantity.h"

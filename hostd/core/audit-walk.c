@@ -3,9 +3,9 @@
 /* What workers do of going through the trail: rows become lines, or are verified; files are read.
  */
 
-#include "core/audit-line.h"
 #include "core/audit-private.h"
 
+#include "base/audit-line.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 

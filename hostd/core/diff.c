@@ -104,7 +104,7 @@ static void compared(void *request, int r, const Fault *f, void *userdata)
                 answer(q);
 }
 
-static void compare(Diff *q)
+static void compare_now(Diff *q)
 {
         const Manager *m = q->manager;
         DiffRequest *request = g_new0(DiffRequest, 1);
@@ -117,6 +117,23 @@ static void compare(Diff *q)
                 .emulates = g_str_equal(m->config->virt_type, "qemu"),
         };
         (void) workers_submit(m->workers, diff_run, compared, request, g_free, q);
+}
+
+static void prepared(int r, const Fault *f, void *userdata)
+{
+        if (r < 0)
+                compared(NULL, r, f, userdata);
+        else
+                compare_now(userdata);
+}
+
+/* Nobody writes to either point any more. */
+static int compare(Diff *q, Fault *f)
+{
+        if (q->job.prepare)
+                return q->job.prepare(q->userdata, prepared, q, f);
+        compare_now(q);
+        return 0;
 }
 
 static void add_layer(SideDisk *disk, char *path, ImageFormat format)
@@ -197,6 +214,7 @@ static void fill_now(Diff *q, const Sandbox *s, const Snapshot *hidden)
 static void cut(Snapshot *hidden, int r, const Fault *f, void *userdata)
 {
         Diff *q = userdata;
+        Fault why = {0};
 
         if (r < 0) {
                 compared(NULL, r, f, q);
@@ -204,7 +222,9 @@ static void cut(Snapshot *hidden, int r, const Fault *f, void *userdata)
         }
         q->hidden_id = hidden->row->id;
         fill_now(q, q->held, hidden);
-        compare(q);
+        r = compare(q, &why);
+        if (r < 0)
+                compared(NULL, r, &why, q);
 }
 
 static int begin(Diff *q, Sandbox *s, Fault *f)
@@ -225,8 +245,7 @@ static int begin(Diff *q, Sandbox *s, Fault *f)
                         return snapshot_cut_hidden(s, q->job.keeps_point, cut, q, f);
                 fill_now(q, s, NULL);
         }
-        compare(q);
-        return 0;
+        return compare(q, f);
 }
 
 static void add_detail(Json *detail, const char *key, const char *text)

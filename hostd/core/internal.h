@@ -42,8 +42,10 @@ struct Manager {
         sd_event_source *approval_timer, *drops_timer;
         GQueue notifications; /* ids of approvals that a person has not been told of */
         bool is_notifying;
-        bool is_playing;  /* one playbook at a time is applied */
-        char *memory_abi; /* of this host's libvirt, or NULL: not known yet */
+        bool is_playing;   /* one playbook at a time is applied, */
+        bool is_checking;  /* and one run in check mode for an approval */
+        bool is_importing; /* one playbook at a time is imported */
+        char *memory_abi;  /* of this host's libvirt, or NULL: not known yet */
         bool is_draining, is_closing;
         unsigned operations; /* under way; a drain waits for 0 */
         sd_event_source *drain_timer, *drain_check;
@@ -460,6 +462,8 @@ void command_forget_all(Sandbox *s);
 /* With what an earlier process had begun to apply resolved. */
 int approval_load_all(Manager *m, Fault *f);
 Approval *approval_free(Approval *a);
+/* Begins the checks (core/approval-check.c) that wait, one at a time; the loop sees their end. */
+void approval_check_next(Manager *m);
 /* The sandbox is gone: what was asked about it is void. */
 void approval_sandbox_gone(Manager *m, const char *sandbox_id);
 /* People are told of those that wait, which they have not been told of. */
@@ -486,6 +490,9 @@ typedef struct DiffJob {
         size_t n_fds;
         uint64_t size_max; /* of what it writes */
         bool keeps_point;
+        /* On the loop, when both points stand still, and before it; or NULL: done() is to be called
+         * once. */
+        int (*prepare)(void *userdata, OperationDone done, void *done_userdata, Fault *f);
         /* In the worker, after it; or NULL. */
         int (*finish)(int fd, void *userdata, Fault *f);
         /* Then on the loop, or NULL: writes down what was made, with the end of the entry. `hidden`

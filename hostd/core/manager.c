@@ -616,9 +616,12 @@ static int open_store(Manager *m, Fault *f)
                 r = playbook_load_all(m, f);
         if (r == 0)
                 r = approval_load_all(m, f);
-        if (r == 0)
-                audit_end_interrupted(m);
-        return r;
+        if (r < 0)
+                return r;
+        audit_end_interrupted(m);
+        /* What this one begins is not what an earlier one left. */
+        approval_check_next(m);
+        return 0;
 }
 
 int manager_new(sd_event *event, Config *config, Manager **ret, Fault *f)

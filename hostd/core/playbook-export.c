@@ -23,8 +23,12 @@
 typedef struct Export {
         Manager *manager;
         PlaybookRow *row;
-        char *point; /* of the sandbox, which "now" becomes; or NULL */
-        int fds[2];  /* of the document and the summary */
+        char *point;      /* of the sandbox, which "now" becomes; or NULL */
+        Sandbox *sandbox; /* which stays as long as its points are held */
+        bool is_now;
+        int fds[3]; /* of the document, the summary and the history */
+        OperationDone prepared;
+        void *prepared_userdata;
         char *archive_path, *document_path, *directory;
         PlaybookDone done;
         void *userdata;
@@ -80,15 +84,6 @@ static int measure(int fd, uint64_t *ret, Fault *f)
         return 0;
 }
 
-static int give_name(int fd, const char *path, Fault *f)
-{
-        g_autofree char *file = g_strdup_printf("/proc/self/fd/%d", fd);
-
-        if (linkat(AT_FDCWD, file, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0)
-                return fault_set_errno(f, FAULT_IO, errno, "cannot make '%s'", path);
-        return 0;
-}
-
 static void remove_files(const Export *q)
 {
         (void) unlink(q->archive_path);
@@ -110,14 +105,53 @@ static int finish(int fd, void *userdata, Fault *f)
         if (r < 0)
                 return r;
         q->row->sha256 = g_strdup(sha256);
-        r = give_name(fd, q->archive_path, f);
+        r = playbook_give_name(fd, q->archive_path, f);
         if (r == 0)
-                r = give_name(q->fds[0], q->document_path, f);
+                r = playbook_give_name(q->fds[0], q->document_path, f);
         if (r == 0)
                 r = sync_path(q->directory, f);
         if (r < 0)
                 remove_files(q);
         return r;
+}
+
+/* -- before fluid-diff runs ----------------------------------------------------------------------
+ */
+
+/* It has that file already. */
+static int copy_history(int from, int to)
+{
+        char bytes[65536];
+        ssize_t n;
+        int r = 0;
+
+        for (off_t at = 0; r == 0 && (n = pread(from, bytes, sizeof bytes, at)) > 0; at += n)
+                r = write_all(to, bytes, (size_t) n);
+        if (r == 0)
+                r = n < 0 || lseek(to, 0, SEEK_SET) < 0 ? -errno : 0;
+        return r;
+}
+
+static void on_history(int fd, int r, const Fault *f, void *userdata)
+{
+        Export *q = userdata;
+        Fault why = fault_copy(f);
+
+        if (r >= 0) {
+                r = copy_history(fd, q->fds[2]);
+                if (r < 0)
+                        r = fault_set_errno(&why, FAULT_IO, r, "the history cannot be written");
+        }
+        q->prepared(r, &why, q->prepared_userdata);
+}
+
+static int prepare(void *userdata, OperationDone done, void *done_userdata, Fault *f)
+{
+        Export *q = userdata;
+
+        q->prepared = done;
+        q->prepared_userdata = done_userdata;
+        return playbook_history(q->sandbox, q->row, q->is_now, on_history, q, f);
 }
 
 /* -- the loop's side --------------------------------------------------------------------------- */
@@ -158,24 +192,6 @@ static void exported(int fd, int r, const Fault *f, void *userdata)
         export_free(q);
 }
 
-static int check_quota(const Manager *m, uint32_t uid, Fault *f)
-{
-        uint64_t n = 0;
-        GHashTableIter iter;
-        void *object;
-
-        g_hash_table_iter_init(&iter, m->objects[OBJECT_PLAYBOOK]);
-        while (g_hash_table_iter_next(&iter, NULL, &object))
-                n += ((const Playbook *) object)->row->owner_uid == uid;
-        if (n >= m->config->playbooks_per_owner_max)
-                return fault_set(f, FAULT_LIMITS_EXCEEDED,
-                                 "there are %" G_GUINT64_FORMAT
-                                 " playbooks of this owner already (playbooks_per_owner_max); "
-                                 "remove some",
-                                 n);
-        return 0;
-}
-
 static int check(Sandbox *s, const PlaybookSpec *spec, Fault *f)
 {
         int r = manager_has_room(s->manager, f);
@@ -191,7 +207,7 @@ static int check(Sandbox *s, const PlaybookSpec *spec, Fault *f)
         if (r == 0 && g_str_equal(spec->to, POINT_NOW))
                 r = snapshot_check_quota(s, f);
         if (r == 0)
-                r = check_quota(s->manager, s->row->owner_uid, f);
+                r = playbook_check_quota(s->manager, s->row->owner_uid, f);
         return r < 0 ? r : manager_check_owner(s->manager, s->row->owner_uid, 0, f);
 }
 
@@ -204,6 +220,7 @@ static PlaybookRow *new_row(const Sandbox *s, const PlaybookSpec *spec)
         *row = (PlaybookRow){
                 .id = id,
                 .name = g_strdup(spec->name ? spec->name : s->row->name),
+                .origin = g_strdup(PLAYBOOK_DERIVED),
                 .sandbox_id = s->row->id,
                 .sandbox_name = g_strdup(s->row->name),
                 .agent = g_strdup(s->row->agent),
@@ -226,7 +243,9 @@ static int open_files(Export *q, Fault *f)
         q->fds[0] = open(q->directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
         if (q->fds[0] >= 0)
                 q->fds[1] = memfd_create("summary", MFD_CLOEXEC);
-        if (q->fds[0] < 0 || q->fds[1] < 0)
+        if (q->fds[1] >= 0)
+                q->fds[2] = memfd_create("history", MFD_CLOEXEC);
+        if (q->fds[0] < 0 || q->fds[1] < 0 || q->fds[2] < 0)
                 return fault_set_errno(f, FAULT_IO, errno, "cannot make a file for the playbook");
         return 0;
 }
@@ -250,8 +269,9 @@ static Json *describe(const PlaybookRow *row)
 
 static int start(Export *q, Sandbox *s, Caller *caller, const PlaybookSpec *spec, Fault *f)
 {
-        const char *options[8] = {"--playbook", "--document", "3", "--summary", "4"};
-        size_t n = 5;
+        const char *options[10] = {"--playbook", "--document", "3", "--summary",
+                                   "4",          "--history",  "5"};
+        size_t n = 7;
 
         if (spec->allows_secrets)
                 options[n++] = "--allow-secrets";
@@ -264,6 +284,7 @@ static int start(Export *q, Sandbox *s, Caller *caller, const PlaybookSpec *spec
                        .n_fds = G_N_ELEMENTS(q->fds),
                        .size_max = PLAYBOOK_ARCHIVE_MAX,
                        .keeps_point = q->point,
+                       .prepare = prepare,
                        .finish = finish,
                        .commit = commit};
         return diff_start_job(s, caller, &job, "playbook.export", describe(q->row), exported, q, f);
@@ -282,7 +303,9 @@ int playbook_export(Sandbox *s, Caller *caller, const PlaybookSpec *spec, Playbo
         *q = (Export){.manager = m,
                       .row = row,
                       .point = g_str_equal(spec->to, POINT_NOW) ? g_strdup(row->to_name) : NULL,
-                      .fds = {-1, -1},
+                      .sandbox = s,
+                      .is_now = g_str_equal(spec->to, POINT_NOW),
+                      .fds = {-1, -1, -1},
                       .archive_path = playbook_file(m, row->id.text, PLAYBOOK_ARCHIVE),
                       .document_path = playbook_file(m, row->id.text, PLAYBOOK_DOCUMENT),
                       .directory = g_build_filename(m->config->state_directory, "playbooks", NULL),

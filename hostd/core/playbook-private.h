@@ -23,6 +23,16 @@ char *playbook_file(const Manager *m, const char *id, const char *suffix);
 #define PLAYBOOK_DOCUMENT "json"
 #define PLAYBOOK_LOG      "log"
 
+#define PLAYBOOK_DERIVED "derived"
+#define PLAYBOOK_WRITTEN "written"
+
+/* FAULT_LIMITS_EXCEEDED, where that user has as many as it may. */
+int playbook_check_quota(const Manager *m, uint32_t uid, Fault *f);
+/* FAULT_NOT_FOUND, where the sandbox has no such point but "now". */
+int playbook_check_point(const Sandbox *s, const char *name, Fault *f);
+/* A file that has none gets a name. */
+int playbook_give_name(int fd, const char *path, Fault *f);
+
 /* Becomes known; takes the row. */
 Playbook *playbook_add(Manager *m, PlaybookRow *row);
 /* Takes a row that is to become its own. */
@@ -38,6 +48,18 @@ void playbook_add_line(GString *text, const char *line);
 void playbook_set(char **member, const char *text);
 /* NULL where there is none. */
 Sandbox *playbook_sandbox(const Manager *m, Id id);
+
+/* -- what was done meanwhile: core/playbook-history.c --------------------------------------------
+ */
+
+/* `fd`: the text, from its start; borrowed. */
+typedef void (*PlaybookHistoryDone)(int fd, int r, const Fault *f, void *userdata);
+
+/* Of the rows of the audit trail about the sandbox from the playbook's one point to its other,
+ * which may be now: time, who, arguments as far as the trail has them, and the end, a line each and
+ * escaped. Fails as audit_export(). */
+int playbook_history(const Sandbox *s, const PlaybookRow *row, bool is_now,
+                     PlaybookHistoryDone done, void *userdata, Fault *f);
 
 /* -- verifications: core/playbook-verify.c, and core/playbook-end.c ------------------------------
  */

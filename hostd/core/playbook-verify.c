@@ -84,7 +84,9 @@ static void compared(int fd, int r, const Fault *f, void *userdata)
 
 static int compare(Playbook *p, Fault *f)
 {
-        static const char *const options[] = {"--residual", "3", NULL};
+        bool is_written = playbook_is_written(p);
+        /* What a written one says itself to leave out, whoever wrote it may have liked to. */
+        const char *const options[] = {"--residual", is_written ? "none" : "3", NULL};
         Verification *v = p->verification;
         Sandbox *against = playbook_sandbox(p->manager, v->against_id),
                 *fresh = verification_sandbox(p);
@@ -104,8 +106,8 @@ static int compare(Playbook *p, Fault *f)
                                          .from = v->point,
                                          .to = POINT_NOW,
                                          .options = options,
-                                         .fds = &v->archive_fd,
-                                         .n_fds = 1,
+                                         .fds = is_written ? NULL : &v->archive_fd,
+                                         .n_fds = is_written ? 0 : 1,
                                          .size_max = RESIDUAL_MAX},
                               NULL, NULL, compared, p, f);
 }
@@ -255,16 +257,6 @@ static int make_sandbox(Playbook *p, Sandbox *source, Fault *f)
 
 /* -- its beginning ----------------------------------------------------------------------------- */
 
-static int check_point(const Sandbox *s, const char *name, Fault *f)
-{
-        if (g_str_equal(name, POINT_TEMPLATE) || snapshot_find(s, name))
-                return 0;
-        return fault_set(f, FAULT_NOT_FOUND,
-                         "sandbox '%s' has no snapshot '%.80s' any more: what the playbook begins "
-                         "at and leads to has to be there",
-                         s->row->name, name);
-}
-
 /* What it is compared with. */
 static int find_against(const Playbook *p, const Caller *caller, const VerifySpec *spec,
                         Sandbox *source, Verification *v, Fault *f)
@@ -285,12 +277,13 @@ static int find_against(const Playbook *p, const Caller *caller, const VerifySpe
                 point = spec->point ? spec->point : sandbox_head_name(s);
         v->against_id = s->row->id;
         v->point = g_strdup(point);
-        return check_point(s, point, f);
+        return playbook_check_point(s, point, f);
 }
 
 static int check(const Playbook *p, const Caller *caller, Sandbox **ret_source, Fault *f)
 {
         Manager *m = p->manager;
+        bool is_alone = playbook_is_written(p);
         unsigned under_way = 0;
         GHashTableIter iter;
         void *object;
@@ -303,8 +296,18 @@ static int check(const Playbook *p, const Caller *caller, Sandbox **ret_source, 
         if (p->verification)
                 return fault_set(f, FAULT_BUSY, "playbook %s is being verified", p->row->id.text);
         g_hash_table_iter_init(&iter, m->objects[OBJECT_PLAYBOOK]);
-        while (g_hash_table_iter_next(&iter, NULL, &object))
-                under_way += ((const Playbook *) object)->verification != NULL;
+        while (g_hash_table_iter_next(&iter, NULL, &object)) {
+                const Playbook *other = object;
+
+                under_way += other->verification != NULL;
+                is_alone |= other->verification && playbook_is_written(other);
+        }
+        /* It runs as the user whom the sandboxes of all verifications belong to. */
+        if (is_alone && under_way > 0)
+                return fault_set(
+                        f, FAULT_BUSY,
+                        "a playbook that was written by hand is verified alone, and another "
+                        "is being verified; try again later");
         if (under_way >= m->config->verifications_max)
                 return fault_set(f, FAULT_LIMITS_EXCEEDED,
                                  "%u playbooks are being verified already (verifications_max); try "
@@ -316,7 +319,7 @@ static int check(const Playbook *p, const Caller *caller, Sandbox **ret_source, 
                                  "sandbox '%s', which playbook %s was made of, is gone: there is "
                                  "nothing left to compare with",
                                  p->row->sandbox_name, p->row->id.text);
-        return check_point(*ret_source, p->row->from_name, f);
+        return playbook_check_point(*ret_source, p->row->from_name, f);
 }
 
 static int open_files(const Playbook *p, Verification *v, Fault *f)

@@ -27,6 +27,11 @@ Playbook *playbook_by_id(const Manager *m, const char *id)
         return g_hash_table_lookup(m->objects[OBJECT_PLAYBOOK], id);
 }
 
+bool playbook_is_written(const Playbook *p)
+{
+        return g_str_equal(p->row->origin, PLAYBOOK_WRITTEN);
+}
+
 bool playbook_is_visible(const Playbook *p, const Caller *caller)
 {
         return caller_is_admin(caller) || caller->is_approver || p->row->owner_uid == caller->uid;
@@ -99,6 +104,11 @@ int playbook_open_archive(const Playbook *p, int *ret_fd, Fault *f)
 
 int playbook_open_document(const Playbook *p, int *ret_fd, Fault *f)
 {
+        if (playbook_is_written(p))
+                return fault_set(f, FAULT_NOT_FOUND,
+                                 "playbook %s was written by hand: there is no diff that it was "
+                                 "made of",
+                                 p->row->id.text);
         return open_file(p, PLAYBOOK_DOCUMENT, ret_fd, f);
 }
 
@@ -184,6 +194,45 @@ int playbook_open(const Playbook *p, int *ret_fd, Fault *f)
                                        p->row->id.text);
         *ret_fd = TAKE_FD(copy);
         return 0;
+}
+
+int playbook_give_name(int fd, const char *path, Fault *f)
+{
+        g_autofree char *file = g_strdup_printf("/proc/self/fd/%d", fd);
+
+        if (linkat(AT_FDCWD, file, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0)
+                return fault_set_errno(f, FAULT_IO, errno, "cannot make '%s'", path);
+        return 0;
+}
+
+/* -- what may be made -------------------------------------------------------------------------- */
+
+int playbook_check_quota(const Manager *m, uint32_t uid, Fault *f)
+{
+        uint64_t n = 0;
+        GHashTableIter iter;
+        void *object;
+
+        g_hash_table_iter_init(&iter, m->objects[OBJECT_PLAYBOOK]);
+        while (g_hash_table_iter_next(&iter, NULL, &object))
+                n += ((const Playbook *) object)->row->owner_uid == uid;
+        if (n >= m->config->playbooks_per_owner_max)
+                return fault_set(f, FAULT_LIMITS_EXCEEDED,
+                                 "there are %" G_GUINT64_FORMAT
+                                 " playbooks of this owner already (playbooks_per_owner_max); "
+                                 "remove some",
+                                 n);
+        return 0;
+}
+
+int playbook_check_point(const Sandbox *s, const char *name, Fault *f)
+{
+        if (g_str_equal(name, POINT_TEMPLATE) || snapshot_find(s, name))
+                return 0;
+        return fault_set(f, FAULT_NOT_FOUND,
+                         "sandbox '%s' has no snapshot '%.80s': what the playbook begins at and "
+                         "leads to has to be there",
+                         s->row->name, name);
 }
 
 /* -- beginning and end ------------------------------------------------------------------------- */

@@ -9,10 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #define PATH_MAX_BYTES 4096
@@ -103,16 +100,6 @@ static void write_ended(int r, const Fault *f, void *userdata)
 static const GuestReadHandlers read_handlers = {take_piece, read_ended};
 static const GuestWriteHandlers write_handlers = {give_piece, write_ended};
 
-/* Anything else could hold up the loop for as long as the caller likes. */
-static bool never_blocks(int fd)
-{
-        struct statfs fs;
-        struct stat st;
-
-        return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && fstatfs(fd, &fs) == 0 &&
-               fs.f_type != FUSE_SUPER_MAGIC;
-}
-
 static int begin(Sandbox *s, Caller *caller, const char *kind, const char *path, int fd,
                  Transfer **ret, Fault *f)
 {
@@ -127,7 +114,7 @@ static int begin(Sandbox *s, Caller *caller, const char *kind, const char *path,
                         f, FAULT_INVALID_ARGUMENT,
                         "a file in a sandbox is named by an absolute path of at most %d bytes",
                         PATH_MAX_BYTES);
-        if (fd >= 0 && !never_blocks(fd))
+        if (fd >= 0 && !file_never_blocks(fd))
                 return fault_set(
                         f, FAULT_INVALID_ARGUMENT,
                         "the descriptor has to be that of a regular file, and not on FUSE");

@@ -40,8 +40,10 @@ static const char usage[] =
         "      --allow-setuid       let it make set-uid and set-gid programs\n"
         "      --document FD        keep the diff that a playbook is made of in that file, too\n"
         "      --summary FD         and its summary: a JSON list of lines\n"
+        "      --history FD         let a playbook have that text, as COMMANDS.txt\n"
         "      --residual FD        write what NEW has that OLD has not, or the other way round, instead,\n"
-        "                             sorted by whether the playbook in that archive says so itself\n"
+        "                             sorted by whether the playbook in that archive says so itself;\n"
+        "                             none: whatever it says does not count\n"
         "      --old-format FORMAT  what OLD is: qcow2 (default) or raw\n"
         "      --new-format FORMAT  what NEW or IMAGE is\n"
         "      --from-name NAME     what the document calls OLD and NEW; default: their paths\n"
@@ -70,6 +72,7 @@ enum {
         OPTION_PLAYBOOK,
         OPTION_DOCUMENT,
         OPTION_SUMMARY,
+        OPTION_HISTORY,
         OPTION_RESIDUAL,
         OPTION_ALLOW_SECRETS,
         OPTION_ALLOW_SETUID,
@@ -98,6 +101,7 @@ static const struct option long_options[] = {
         {"playbook", no_argument, NULL, OPTION_PLAYBOOK},
         {"document", required_argument, NULL, OPTION_DOCUMENT},
         {"summary", required_argument, NULL, OPTION_SUMMARY},
+        {"history", required_argument, NULL, OPTION_HISTORY},
         {"residual", required_argument, NULL, OPTION_RESIDUAL},
         {"allow-secrets", no_argument, NULL, OPTION_ALLOW_SECRETS},
         {"allow-setuid", no_argument, NULL, OPTION_ALLOW_SETUID},
@@ -152,7 +156,10 @@ static int set_residual(Arguments *arguments, Fault *f)
 {
         int r = set_mode(arguments, MODE_RESIDUAL, f);
 
-        return r < 0 ? r : parse_fd(optarg, &arguments->archive_fd, f);
+        arguments->archive_fd = -1;
+        if (r < 0 || g_str_equal(optarg, "none"))
+                return r;
+        return parse_fd(optarg, &arguments->archive_fd, f);
 }
 
 /* The next disk of a list, by its place in it: vda, vdb, and so on. */
@@ -195,6 +202,8 @@ static int parse_option(int option, Arguments *arguments, Fault *f)
                 return parse_fd(optarg, &arguments->document_fd, f);
         case OPTION_SUMMARY:
                 return parse_fd(optarg, &arguments->summary_fd, f);
+        case OPTION_HISTORY:
+                return parse_fd(optarg, &arguments->history_fd, f);
         case OPTION_RESIDUAL:
                 return set_residual(arguments, f);
         case OPTION_ALLOW_SECRETS:

@@ -39,8 +39,9 @@ typedef struct Arguments {
         bool json, contents;
         CompareMode compare;               /* --walk, which only tests and benches need */
         bool allow_secrets, allow_setuid;  /* in a playbook */
-        int archive_fd;                    /* of --residual */
+        int archive_fd;                    /* of --residual; -1: none */
         int document_fd, summary_fd;       /* where a playbook's are kept; 0: nowhere */
+        int history_fd;                    /* a text that goes into a playbook; 0: none */
         bool defer;                        /* to fluid-diff-guestfs, where that can read more */
         StandIns ins[2];                   /* of both points */
         const char *from, *to;             /* names of the points */

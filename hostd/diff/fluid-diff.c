@@ -31,8 +31,8 @@ enum {
 /* The chains of all disks. */
 typedef struct Chains {
         Chain *old[DISKS_MAX], *new[DISKS_MAX]; /* the former NULL where one point is enough */
-        int document;         /* what holds it for a playbook or its residual, or -1 */
-        int archive, summary; /* or -1 */
+        int document;                  /* what holds it for a playbook or its residual, or -1 */
+        int archive, summary, history; /* or -1 */
         StandIns ins[2];
 } Chains;
 
@@ -86,7 +86,7 @@ static int seal(const Chains *chains, Fault *f)
         for (unsigned i = 0; i < G_N_ELEMENTS(chains->ins); i++)
                 for (unsigned j = 0; j < chains->ins[i].n; j++)
                         list_fds(chains->ins[i].list[j].chain, fds);
-        const int others[] = {chains->document, chains->archive, chains->summary};
+        const int others[] = {chains->document, chains->archive, chains->summary, chains->history};
         for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
                 if (others[i] >= 0)
                         g_array_append_val(fds, others[i]);
@@ -134,7 +134,9 @@ static int write_playbook(const Arguments *arguments, const Chains *chains, Faul
         int r = compare(arguments, chains, chains->document, PLAYBOOK_DOCUMENT_MAX, true, f);
         if (r == 0)
                 r = open_trees(arguments, chains, &old, &new, f);
-        return r < 0 ? r : playbook_export(old, new, chains->document, &options, output, f);
+        return r < 0 ? r
+                     : playbook_export(old, new, chains->document, chains->history, &options,
+                                       output, f);
 }
 
 static int write_residual(const Arguments *arguments, const Chains *chains, Fault *f)
@@ -212,6 +214,8 @@ static int open_document(const Arguments *arguments, Chains *chains, Fault *f)
                 return 0;
         if (arguments->mode == MODE_RESIDUAL)
                 chains->archive = arguments->archive_fd;
+        if (arguments->history_fd)
+                chains->history = arguments->history_fd;
         if (arguments->summary_fd)
                 chains->summary = arguments->summary_fd;
         chains->document = arguments->document_fd ? arguments->document_fd
@@ -223,7 +227,7 @@ static int open_document(const Arguments *arguments, Chains *chains, Fault *f)
 
 static int run(const Arguments *arguments, Fault *f)
 {
-        Chains chains = {.document = -1, .archive = -1, .summary = -1};
+        Chains chains = {.document = -1, .archive = -1, .summary = -1, .history = -1};
 
         int r = confine_limits(arguments->max_memory_bytes, arguments->deadline_usec, f);
         if (r == 0)

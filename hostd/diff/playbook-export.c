@@ -5,7 +5,9 @@
 #include "diff/pax.h"
 #include "diff/playbook-document.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CHUNK 131072
 
@@ -89,7 +91,28 @@ PlaybookSource playbook_source(Trees *trees)
         return (PlaybookSource){trees, read_file, copy_file};
 }
 
-int playbook_export(const Tree *old, const Tree *new, int document_fd,
+/* What was done meanwhile, for people: nothing of the playbook is made of it. */
+static int put_history(const PlaybookSink *sink, int fd, Fault *f)
+{
+        g_autofree char *text = g_malloc(PLAYBOOK_HISTORY_MAX);
+        size_t size = 0;
+        ssize_t n = 0;
+
+        while (size < PLAYBOOK_HISTORY_MAX &&
+               (n = pread(fd, text + size, PLAYBOOK_HISTORY_MAX - size, (off_t) size)) > 0)
+                size += (size_t) n;
+        if (n < 0)
+                return fault_set_errno(f, FAULT_IO, errno, "cannot read the history");
+        if (size == PLAYBOOK_HISTORY_MAX)
+                return fault_set(f, FAULT_LIMITS_EXCEEDED, "the history is larger than %u bytes",
+                                 PLAYBOOK_HISTORY_MAX);
+        int r = sink->begin(sink->data, "COMMANDS.txt", size, f);
+        if (r == 0)
+                r = sink->write(sink->data, text, size, f);
+        return r < 0 ? r : sink->end(sink->data, f);
+}
+
+int playbook_export(const Tree *old, const Tree *new, int document_fd, int history_fd,
                     const PlaybookOptions *options, Output *output, Fault *f)
 {
         Trees trees = {{old, new}};
@@ -101,6 +124,8 @@ int playbook_export(const Tree *old, const Tree *new, int document_fd,
         int r = playbook_document_read(document_fd, &document, &size, f);
         if (r == 0)
                 r = playbook_write(document, size, &source, options, &sink, f);
+        if (r == 0 && history_fd >= 0)
+                r = put_history(&sink, history_fd, f);
         if (r == 0)
                 r = pax_write_end(output, f);
         return r < 0 ? r : output_end(output, f);

@@ -16,5 +16,7 @@ typedef struct Trees {
 /* Reads the files of both; valid as long as they are. */
 PlaybookSource playbook_source(Trees *trees);
 
-int playbook_export(const Tree *old, const Tree *new, int document_fd,
+/* `history_fd`: a text of at most PLAYBOOK_HISTORY_MAX bytes, which becomes COMMANDS.txt; or -1. */
+#define PLAYBOOK_HISTORY_MAX (2u << 20)
+int playbook_export(const Tree *old, const Tree *new, int document_fd, int history_fd,
                     const PlaybookOptions *options, Output *output, Fault *f);

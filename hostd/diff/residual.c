@@ -367,7 +367,7 @@ int residual_write(const char *document, size_t size, const PlaybookSource *sour
                        .named = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
                        .residual = {g_string_new(NULL), 0},
                        .named_before = {g_string_new(NULL), 0}};
-        r = load_named(&q, archive_fd, f);
+        r = archive_fd < 0 ? 0 : load_named(&q, archive_fd, f);
         if (r == 0) {
                 take_all(&q);
                 r = write_result(&q, output, f);

@@ -27,7 +27,7 @@
 #define RESIDUAL_MAX (512u << 10)
 
 /* `document` is the diff, `source` reads from its two points, `archive_fd` is a playbook's archive,
- * read from its start.
+ * read from its start, or -1: then nothing was said in advance but what belongs to one machine.
  * FAULT_INVALID_ARGUMENT where one of them is none, LIMITS_EXCEEDED, IO. */
 int residual_write(const char *document, size_t size, const PlaybookSource *source, int archive_fd,
                    Output *output, Fault *f);

@@ -111,6 +111,8 @@ static GPtrArray *make_arguments(const AnsibleRun *run)
         add(words, g_strdup_printf("--inventory=%s/" ANSIBLE_INVENTORY, run->directory));
         if (run->is_check)
                 add(words, g_strdup("--check"));
+        if (run->shows_diff)
+                add(words, g_strdup("--diff"));
         if (c && c->limit)
                 add(words, g_strdup_printf("--limit=%s", c->limit));
         if (c && c->user)

@@ -17,6 +17,7 @@ typedef struct AnsibleRun {
         const char *directory;     /* an absolute path; nobody else's */
         const ApplyConfig *config; /* NULL: as the inventory says */
         bool is_check;
+        bool shows_diff;        /* of what files become, on standard output */
         uint64_t deadline_usec; /* on now_monotonic_usec() */
 } AnsibleRun;
 

@@ -38,8 +38,8 @@ enum { ARCHIVE_FD = 3, RESULT_FD = 4 };
 #define SANDBOX_TIMEOUT_USEC (3600 * USEC_PER_SEC)
 
 static const char usage[] =
-        "Usage: fluid-ansible --sha256 HEX --config FILE [--target HEX] [--check]\n"
-        "       fluid-ansible --sha256 HEX --sandbox ID [--check]\n"
+        "Usage: fluid-ansible --sha256 HEX --config FILE [--target HEX] [--written] [--check [--diff]]\n"
+        "       fluid-ansible --sha256 HEX --sandbox ID [--check [--diff]]\n"
         "       fluid-ansible --check-config FILE\n"
         "\n"
         "Unpacks the archive of a playbook, which is descriptor 3, and runs it with ansible-playbook\n"
@@ -49,8 +49,10 @@ static const char usage[] =
         "      --sha256 HEX     what the archive's bytes have to be\n"
         "      --config FILE    apply it where FILE says; see apply.conf(5)\n"
         "      --target HEX     the SHA-256 of what --check-config prints has to be this\n"
+        "      --written        it was written by hand: refused unless FILE allows that\n"
         "      --sandbox ID     apply it in a sandbox, through fluid-hostd\n"
         "      --check          only say what would be changed\n"
+        "      --diff           and show what files would become\n"
         "      --check-config FILE\n"
         "                       check it and its inventory, and print what would be approved\n"
         "      --print-config   print an apply.conf with every key\n"
@@ -59,7 +61,8 @@ static const char usage[] =
         "      --version        show the version\n"
         "\n"
         "Ansible's own output goes to standard output. In the end descriptor 4 gets one JSON object:\n"
-        "its status and its count of what became of each host.\n"
+        "its status, its count of what became of each host and, in check mode, of what would be\n"
+        "changed.\n"
         "\n"
         "Exit status: 0 applied; 1 failed; 2 wrong usage or apply.conf; 3 archive or target refused;\n"
         "4 Ansible failed, or a host did, or there was none; 5 ansible-playbook is not installed.\n";
@@ -74,7 +77,7 @@ typedef enum Stage {
 
 typedef struct Arguments {
         const char *sha256, *config, *target, *sandbox;
-        bool is_check, only_checks_config;
+        bool is_check, shows_diff, is_written, only_checks_config;
 } Arguments;
 
 /* -- arguments --------------------------------------------------------------------------------- */
@@ -88,7 +91,7 @@ static bool is_sha256(const char *text)
 static int check_arguments(const Arguments *a, Fault *f)
 {
         if (a->only_checks_config)
-                return a->sha256 || a->sandbox || a->target || a->is_check
+                return a->sha256 || a->sandbox || a->target || a->is_check || a->shows_diff
                                ? fault_set(f, FAULT_INVALID_ARGUMENT,
                                            "--check-config stands alone; see --help")
                                : 0;
@@ -98,6 +101,8 @@ static int check_arguments(const Arguments *a, Fault *f)
         if (a->target && (!is_sha256(a->target) || !a->config))
                 return fault_set(f, FAULT_INVALID_ARGUMENT,
                                  "--target wants 64 hexadecimal digits, and --config");
+        if (a->shows_diff && !a->is_check)
+                return fault_set(f, FAULT_INVALID_ARGUMENT, "--diff wants --check; see --help");
         if (!a->config == !a->sandbox)
                 return fault_set(f, FAULT_INVALID_ARGUMENT,
                                  "give either --config or --sandbox; see --help");
@@ -109,13 +114,26 @@ static int check_arguments(const Arguments *a, Fault *f)
 
 static int parse_arguments(int argc, char **argv, Arguments *ret, Fault *f)
 {
-        enum { SHA256 = 256, CONFIG, TARGET, SANDBOX, CHECK, CHECK_CONFIG, EXAMPLE, MANUAL };
+        enum {
+                SHA256 = 256,
+                CONFIG,
+                TARGET,
+                SANDBOX,
+                CHECK,
+                DIFF,
+                WRITTEN,
+                CHECK_CONFIG,
+                EXAMPLE,
+                MANUAL
+        };
         static const struct option options[] = {
                 {"sha256", required_argument, NULL, SHA256},
                 {"config", required_argument, NULL, CONFIG},
                 {"target", required_argument, NULL, TARGET},
                 {"sandbox", required_argument, NULL, SANDBOX},
                 {"check", no_argument, NULL, CHECK},
+                {"diff", no_argument, NULL, DIFF},
+                {"written", no_argument, NULL, WRITTEN},
                 {"check-config", required_argument, NULL, CHECK_CONFIG},
                 {"print-config", no_argument, NULL, EXAMPLE},
                 {"print-manual", no_argument, NULL, MANUAL},
@@ -146,6 +164,12 @@ static int parse_arguments(int argc, char **argv, Arguments *ret, Fault *f)
                         break;
                 case CHECK:
                         a.is_check = true;
+                        break;
+                case WRITTEN:
+                        a.is_written = true;
+                        break;
+                case DIFF:
+                        a.shows_diff = true;
                         break;
                 case EXAMPLE:
                         apply_config_print_example(stdout);
@@ -301,7 +325,7 @@ static int apply_in(const char *directory, const Arguments *a, const ApplyConfig
                     Stage *stage, Fault *f)
 {
         uint64_t timeout = config ? config->timeout_usec : SANDBOX_TIMEOUT_USEC;
-        AnsibleRun run = {.directory = directory, .config = config};
+        AnsibleRun run = {.directory = directory, .config = config, .shows_diff = a->shows_diff};
 
         *stage = STAGE_ARCHIVE;
         int r = unpack(directory, a->sha256, f);
@@ -329,6 +353,12 @@ static int apply(const Arguments *a, Stage *stage, Fault *f)
                 return r;
         (void) umask(077);
         (void) signal(SIGPIPE, SIG_IGN);
+        if (a->is_written && config && !config->allows_written) {
+                *stage = STAGE_ARCHIVE;
+                return fault_set(f, FAULT_DENIED,
+                                 "%s does not allow playbooks that were written by hand (written)",
+                                 a->config);
+        }
         *stage = STAGE_PLAY;
         if (!mkdtemp(directory))
                 return fault_set_errno(f, FAULT_IO, errno, "cannot make a private directory");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What became of each host, as Ansible counts it. */
+/* What became of each host, as Ansible counts it, and which tasks changed something. */
 
 #include "base/json.h"
 
@@ -10,10 +10,12 @@ extern const char recap_plugin_text[];
 #define RECAP_PLUGIN   "fluid_recap"
 #define RECAP_VARIABLE "FLUID_RECAP"
 
-#define RECAP_HOSTS_MAX 10000
+#define RECAP_HOSTS_MAX   10000
+#define RECAP_CHANGES_MAX 10000
 
 typedef struct Recap {
-        Json *hosts; /* {"HOST": {"ok": N, "changed": N, …}}, checked */
+        Json *hosts;   /* {"HOST": {"ok": N, "changed": N, …}}, checked */
+        Json *changes; /* {"TASK": N}: how many results of it were a change; checked */
         unsigned n_hosts, n_failed;
 } Recap;
 
@@ -24,5 +26,6 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Recap, recap_done)
  * where it is not what the plugin writes. */
 int recap_load(const char *path, Recap *ret, Fault *f);
 
-/* {"rc": …, "check": …, "hosts": …} and a newline; the caller frees it. */
+/* {"rc": …, "check": …, "hosts": …} and a newline, in check mode with "changes"; the caller frees
+ * it. */
 char *recap_format(const Recap *recap, int rc, bool is_check);

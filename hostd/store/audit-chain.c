@@ -57,29 +57,6 @@ int audit_batch_each(const AuditRow *row, void *batch)
 
 /* -- verifying ------------------------------------------------------------------------------ */
 
-char *audit_check_row(AuditHead *last, const AuditRow *row)
-{
-        uint64_t expected = last->seq + 1;
-        AuditHead head = {.seq = row->seq};
-
-        /* A negative number reads as a huge one. */
-        if (row->seq < expected || row->seq > INT64_MAX)
-                return g_strdup_printf("row %" PRId64 " was added: the first row is 1",
-                                       (int64_t) row->seq);
-        if (row->seq > expected)
-                return g_strdup_printf("row %" PRIu64 " is missing: row %" PRIu64
-                                       " follows row %" PRIu64,
-                                       expected, row->seq, last->seq);
-        audit_hash(row, last->hash, head.hash);
-        if (row->is_damaged || strcmp(row->hash, head.hash) != 0)
-                return g_strdup_printf("row %" PRIu64
-                                       " was changed: its hash is not that of its fields after "
-                                       "row %" PRIu64,
-                                       row->seq, last->seq);
-        *last = head;
-        return NULL;
-}
-
 char *audit_check_head(const AuditHead *last, const AuditHead *head)
 {
         if (head->seq > last->seq)

@@ -25,61 +25,6 @@ const char audit_write_failed[] = "write to table audit";
 
 /* -- the chain ------------------------------------------------------------------------------ */
 
-static void add_text(GChecksum *sum, const char *text)
-{
-        size_t size = strlen(text ? text : "");
-        char length[32];
-        int n = g_snprintf(length, sizeof length, "%zu:", size);
-
-        g_checksum_update(sum, (const guchar *) length, n);
-        g_checksum_update(sum, (const guchar *) (text ? text : ""), (gssize) size);
-}
-
-/* As the database has it, which knows no larger one. */
-static void add_number(GChecksum *sum, uint64_t number)
-{
-        char text[32];
-
-        (void) g_snprintf(text, sizeof text, "%" PRIu64, MIN(number, (uint64_t) INT64_MAX));
-        add_text(sum, text);
-}
-
-static bool is_set(const char *text)
-{
-        return text && *text;
-}
-
-/* Rows of before 0.3 say nothing of what they are about. */
-static bool has_subject(const AuditRow *row)
-{
-        return is_set(row->sandbox_id) || is_set(row->sandbox_name) || is_set(row->agent) ||
-               row->owner_uid != UID_NONE || row->begin_seq > 0;
-}
-
-void audit_hash(const AuditRow *row, const char *previous, char ret_hash[static SHA256_HEX_SIZE])
-{
-        g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-
-        add_text(sum, previous);
-        add_number(sum, row->seq);
-        add_number(sum, row->time_usec);
-        add_number(sum, row->caller_uid);
-        add_text(sum, row->caller);
-        add_text(sum, row->kind);
-        add_text(sum, row->phase);
-        add_text(sum, row->object);
-        add_text(sum, row->detail);
-        add_text(sum, row->error);
-        if (has_subject(row)) {
-                add_text(sum, row->sandbox_id);
-                add_text(sum, row->sandbox_name);
-                add_text(sum, row->agent);
-                add_number(sum, row->owner_uid);
-                add_number(sum, row->begin_seq);
-        }
-        (void) g_strlcpy(ret_hash, g_checksum_get_string(sum), SHA256_HEX_SIZE);
-}
-
 int store_load_audit_head(Store *s, AuditHead *ret, Fault *f)
 {
         sqlite3_stmt *statement;

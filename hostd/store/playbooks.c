@@ -4,6 +4,7 @@
 static const SqlColumn columns[] = {
         SQL_COLUMN(PlaybookRow, id),
         SQL_COLUMN(PlaybookRow, name),
+        SQL_COLUMN(PlaybookRow, origin),
         SQL_COLUMN(PlaybookRow, sandbox_id),
         SQL_COLUMN(PlaybookRow, sandbox_name),
         SQL_COLUMN(PlaybookRow, agent),

@@ -17,6 +17,7 @@
  * sql/NNN-*.sql, embedded in the binary; PRAGMA user_version is the number of the last one applied.
  */
 
+#include "base/audit-row.h"
 #include "base/fault.h"
 #include "base/file.h"
 #include "base/name.h"
@@ -179,14 +180,11 @@ int store_load_commands(Store *s, GPtrArray **ret_rows, Fault *f);
 
 /* -- approvals ------------------------------------------------------------------------------ */
 
-/* Nobody, as a uid. */
-#define UID_NONE UINT32_MAX
-
 typedef struct ApprovalRow {
         Id id;
-        char *action;  /* "question", "network" */
-        char *state;   /* "pending", "approved", "denied", "cancelled", "expired", "applying",
-                          "applied", "failed" */
+        char *action;  /* "question", "network", "playbook" */
+        char *state;   /* "checking", "pending", "approved", "denied", "cancelled", "expired",
+                          "applying", "applied", "failed" */
         char *reason;  /* of the state, in words */
         char *urgency; /* "low", "normal", "high" */
         char *agent;
@@ -222,13 +220,14 @@ int store_load_approvals(Store *s, GPtrArray **ret_rows, Fault *f);
 typedef struct PlaybookRow {
         Id id;
         char *name;
+        char *origin;  /* "derived" of a diff, or "written" by hand */
         Id sandbox_id; /* which may be gone */
         char *sandbox_name, *agent;
         Id template_id;
         char *from_name, *to_name; /* points of the sandbox: "template", or a snapshot's name */
-        char *summary;             /* of the diff, in lines */
+        char *summary;             /* of the diff, in lines; or "" */
         char *sha256;              /* of the archive */
-        uint64_t size_bytes, document_bytes;
+        uint64_t size_bytes, document_bytes; /* the latter 0 where it is written */
         bool allows_secrets, allows_setuid;
         unsigned owner_uid;
         uint64_t created_usec;
@@ -247,34 +246,6 @@ int store_delete_playbook(Store *s, const char *id, Fault *f);
 int store_load_playbooks(Store *s, GPtrArray **ret_rows, Fault *f);
 
 /* -- audit ---------------------------------------------------------------------------------- */
-
-/* One line of the trail. A call that changes something writes "begin" before its effect and "done"
- * or "failed" after it; one that is turned down writes "refused". What is told once is "done". */
-typedef struct AuditRow {
-        uint64_t seq; /* 1, 2, … without a gap */
-        uint64_t time_usec;
-        unsigned caller_uid;
-        const char *caller;       /* "fluidctl[1234]", escaped for print */
-        const char *kind;         /* "sandbox.create" */
-        const char *phase;        /* "begin", "done", "failed", "refused" */
-        const char *object;       /* a bus path, or "" */
-        const char *detail;       /* a JSON object: arguments without content */
-        const char *error;        /* fault_to_string(), or "" */
-        const char *sandbox_id;   /* of what it is about, or "" */
-        const char *sandbox_name; /* of then */
-        const char *agent;
-        unsigned owner_uid; /* of that sandbox, approval or template, who may read the row; or
-                               UID_NONE */
-        uint64_t begin_seq; /* of the row that this one ends, or 0 */
-        char hash[SHA256_HEX_SIZE];
-        bool is_damaged; /* as it reads nothing was ever appended: somebody has changed it */
-} AuditRow;
-
-/* The hash is SHA-256 over the previous row's hash (64 zeros before the first) and this row's
- * fields in the order above up to `error`, and from there to `begin_seq` unless these are all
- * empty, UID_NONE and 0, as in rows of before 0.3: each as text with its length in bytes before it
- * ("LENGTH:TEXT", numbers in decimal), so that no two rows read alike. Of any thread. */
-void audit_hash(const AuditRow *row, const char *previous, char ret_hash[static SHA256_HEX_SIZE]);
 
 /* Appends: sets seq and hash. Within an open transaction it joins it. The table itself refuses
  * updates, and deletions of what is in no segment. */
@@ -341,17 +312,8 @@ void audit_batch_add(AuditBatch *batch, const AuditRow *row);
 /* The same as an AuditEach. */
 int audit_batch_each(const AuditRow *row, void *batch);
 
-/* A place in the chain, and what is wrong in it there. */
-typedef struct AuditHead {
-        uint64_t seq; /* 0: before the first */
-        char hash[SHA256_HEX_SIZE];
-} AuditHead;
-#define AUDIT_HASH_OF_NONE "0000000000000000000000000000000000000000000000000000000000000000"
-
-/* Whether `row` follows `last`, which it then becomes; else the words that name the row and say how
- * not, which the caller frees. Of any thread. */
-char *audit_check_row(AuditHead *last, const AuditRow *row);
-/* The same for the head that the database knows of, after the last row. */
+/* As audit_check_row() (base/audit-row.h), for the head that the database knows of, after the
+ * last row. */
 char *audit_check_head(const AuditHead *last, const AuditHead *head);
 
 /* The head of the trail (table meta): the last row that was written. */

@@ -53,6 +53,9 @@ static const struct {
         {"inventory = /i\nlimit = \xff\n", "limit: it is too long, or not UTF-8"},
         {"inventory = /i\nbecome = true\n", "become: 'true' is neither yes nor no"},
         {"inventory = /i\ncheck = yes\n", "check: 'yes' is neither always nor never"},
+        {"inventory = /i\nwritten = yes\n", "written: 'yes' is neither allow nor refuse"},
+        {"inventory = /i\nreview_check = yes\n",
+         "review_check: 'yes' is neither always, asked nor never"},
         {"inventory = /i\ntimeout = 0\n", "timeout: '0' is not between 1s and 24h"},
         {"inventory = /i\ntimeout = infinity\n", "timeout: 'infinity' is not between"},
         {"inventory = /i\ntimeout = soon\n", "timeout: "},
@@ -94,6 +97,19 @@ static void check_texts(void)
                    "private_key = /k\nknown_hosts = /h\nbecome = yes\ncheck = never\n"
                    "timeout = 1min 30s\n",
                    "and with all that is set");
+        put("apply.conf", "inventory = /i\nreview_check = always\n");
+        g_assert(apply_config_load(path, &none, NULL) == 0);
+        g_autofree char *same = apply_target_text(none, "aa");
+        tap_ok(g_str_equal(same, text) && least->review_check == REVIEW_CHECK_ASKED &&
+                       none->review_check == REVIEW_CHECK_ALWAYS,
+               "whether it is checked before the review is no part of it");
+        none = apply_config_free(none);
+        put("apply.conf", "inventory = /i\nwritten = allow\n");
+        g_assert(apply_config_load(path, &none, NULL) == 0);
+        g_autofree char *allowed = apply_target_text(none, "aa");
+        tap_ok(!least->allows_written && strstr(allowed, "\nwritten = allow\n"),
+               "whether what was written by hand is applied is, where that is allowed");
+        none = apply_config_free(none);
         g_assert(unlink(path) == 0);
         tap_ok(apply_config_load(path, &none, &f) == -ENOENT && strstr(f.message, "apply.conf(5)"),
                "without a file it is said where to read on");

@@ -80,9 +80,9 @@ static void apply(sd_bus *bus)
         (void) bus_call(bus, approval, INTERFACE_APPROVAL, "Apply", "a{sv}", 0);
 }
 
-static char *read_log(sd_bus *bus)
+static char *read_file(sd_bus *bus, const char *member)
 {
-        sd_bus_message *reply = bus_call(bus, approval, INTERFACE_APPROVAL, "Log", "");
+        sd_bus_message *reply = bus_call(bus, approval, INTERFACE_APPROVAL, member, "");
         char text[256] = "";
         int fd = -1;
 
@@ -91,6 +91,11 @@ static char *read_log(sd_bus *bus)
         if (read(fd, text, sizeof text - 1) < 0 || write(fd, "x", 1) >= 0)
                 return g_strdup("it can be written");
         return g_strdup(text);
+}
+
+static char *read_log(sd_bus *bus)
+{
+        return read_file(bus, "Log");
 }
 
 static void make_playbook(void)
@@ -153,6 +158,31 @@ static void test_applying(void)
         tap_is_int(audit_count("approval.apply", "done", ""), 1, "which is in the trail");
 }
 
+static void test_check(void)
+{
+        sd_bus_message *reply =
+                bus_call(owner, PATH_ROOT, INTERFACE_MANAGER, "RequestApproval", "a{sv}", 4,
+                         "action", "s", "playbook", "summary", "s", "The site", "playbook", "s",
+                         id_of_path(playbook), "check", "b", 1);
+
+        if (!reply || sd_bus_message_read(reply, "o", &approval) < 0)
+                tap_bail_out(bus_error_message);
+        g_autofree char *first = g_strdup(property(owner, "Sha256"));
+        for (unsigned i = 0; i < 6000 && g_str_equal(property(person, "State"), "checking"); i++)
+                (void) g_usleep(5 * 1000);
+        tap_is_str(property(person, "State"), "pending", "one with a check is asked when it ended");
+        tap_ok(!g_str_equal(property(owner, "Sha256"), first), "with another hash");
+        tap_is_str(property(owner, "RequestedSha256"), property(owner, "Sha256"),
+                   "of what is asked");
+        g_autofree char *content = read_file(person, "Content");
+        tap_ok(strstr(content, "\"check\":\"ended well") != NULL, "which has what came of it");
+        g_autofree char *log = read_file(person, "CheckLog"), *own = read_file(owner, "CheckLog");
+        tap_is_str(log, "PLAY\n", "what it printed is for approvers");
+        tap_is_str(own, "AccessDenied", "and not for who asked");
+        tap_is_int(audit_count("approval.check", "done", ""), 1, "which is in the trail");
+        (void) bus_call(owner, approval, INTERFACE_APPROVAL, "Cancel", "");
+}
+
 static void test_failing(void)
 {
         write_scratch("play", "#!/bin/sh\necho 'fluid-ansible: no' >&2\nexit 4\n", 0755);
@@ -183,6 +213,7 @@ int main(void)
         make_playbook();
         test_asking();
         test_applying();
+        test_check();
         test_failing();
         runtime = g_build_filename(fixture.directory, "r", NULL);
         socket_unit_stop(apply_unit, runtime, "fluid-apply");

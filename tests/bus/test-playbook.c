@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -177,6 +178,52 @@ static const char *wait_for(void)
         return reply && sd_bus_message_read(reply, "s", &verified) >= 0 ? verified : bus_error;
 }
 
+/* -- one that somebody wrote ------------------------------------------------------------------- */
+
+static const char *import_from(sd_bus *bus, const char *file)
+{
+        autofd fd = open(file, O_RDONLY | O_CLOEXEC);
+        const char *path = "";
+
+        if (fd < 0)
+                tap_bail_out("no archive");
+        sd_bus_message *reply = bus_call(bus, sandbox, INTERFACE_SANDBOX, "ImportPlaybook",
+                                         "ha{sv}", fd, 1, "name", "s", "own");
+        if (reply && sd_bus_message_read(reply, "o", &path) < 0)
+                tap_bail_out("ImportPlaybook() replies nonsense");
+        return path;
+}
+
+static void test_import(void)
+{
+        g_autofree char *file = g_build_filename(fixture.directory, "own.tar", NULL);
+        g_autofree char *script = g_strdup_printf(
+                "cd '%s' && echo '- hosts: all' >playbook.yml && touch ansible.cfg && "
+                "tar --format=pax -cf own.tar playbook.yml && "
+                "tar --format=pax -cf bad.tar playbook.yml ansible.cfg",
+                fixture.directory);
+        g_autofree char *bad = g_build_filename(fixture.directory, "bad.tar", NULL);
+        const char *argv[] = {"/bin/sh", "-c", script, NULL}, *derived = playbook;
+
+        if (!g_spawn_sync(NULL, (char **) argv, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL))
+                tap_bail_out("no archive");
+        (void) import_from(stranger, file);
+        bus_is_error("NotFound", "nobody imports for somebody else's sandbox");
+        (void) import_from(owner, bad);
+        bus_is_error("InvalidArgument", "what no playbook has is refused");
+        tap_ok(strstr(bus_error_message, "ansible.cfg") != NULL, "and named");
+        tap_is_str(property(owner, "Origin"), "derived", "one that is derived says so");
+        playbook = import_from(owner, file);
+        bus_is_error("", "one that was written is taken over");
+        tap_is_str(property(owner, "Origin"), "written", "and says so, too");
+        tap_is_str(property(person, "Name"), "own", "approvers see it");
+        (void) call(owner, "OpenDiff");
+        bus_is_error("NotFound", "it has no diff");
+        (void) call(owner, "Remove");
+        bus_is_error("", "it can be removed");
+        playbook = derived;
+}
+
 static void test_verify(void)
 {
         tap_is_str(wait_for(), "no", "what is not being verified is not waited for");
@@ -232,6 +279,7 @@ int main(void)
         test_export_errors();
         test_visibility();
         test_signals();
+        test_import();
         test_verify();
         test_outlives();
         socket_unit_stop(verify_unit, runtime, "fluid-verify");

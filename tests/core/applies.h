@@ -86,6 +86,7 @@ static inline Playbook *make_playbook(const char *name)
 
         *row = (PlaybookRow){.id = id_new(),
                              .name = g_strdup(name),
+                             .origin = g_strdup(PLAYBOOK_DERIVED),
                              .sandbox_id = id_new(),
                              .sandbox_name = g_strdup("web"),
                              .agent = g_strdup("ada"),

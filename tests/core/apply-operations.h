@@ -57,6 +57,32 @@ static inline int attempt_applying(void)
         return finish(r, &o);
 }
 
+static inline int attempt_checking(void)
+{
+        Approval *a;
+
+        write_apply("echo -was +is\n" APPLY_RESULT(0, true, "\"changed\":2"));
+        int r = request_as(&fixture.caller,
+                           (ApprovalSpec){.action = "playbook",
+                                          .checks = true,
+                                          .playbook = playbook_row(newest_playbook())->id.text},
+                           &a);
+        settle();
+        return r;
+}
+
+/* What was begun and cut off says so, and is asked all the same. */
+static inline bool is_asked_with_a_check(void)
+{
+        const Approval *a = newest();
+
+        settle();
+        if (!approval_is(a, "pending") || !a->content.check)
+                return false;
+        return g_str_has_prefix(a->content.check, "ended well") ||
+               strstr(a->content.check, "restarted while it ran");
+}
+
 static inline bool is_asked_again(void)
 {
         return g_hash_table_size(fixture.manager->objects[OBJECT_APPROVAL]) == 2;
@@ -81,6 +107,8 @@ static inline bool is_applied_once(void)
 static const Operation apply_operations[] = {
         {"asking for a playbook", "approval.request", prepare_pending_playbook, attempt_asking,
          is_asked_again, true, true},
+        {"asking for a playbook with a check", "approval.check", prepare_pending_playbook,
+         attempt_checking, is_asked_with_a_check, true, true},
         {"approving a playbook", "approval.approve", prepare_pending_playbook, attempt_approving,
          is_approved_now, true, true},
         {"applying a playbook", "approval.apply", prepare_approved_playbook, attempt_applying,

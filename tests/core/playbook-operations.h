@@ -3,8 +3,8 @@
 
 /* What can be done with playbooks, as a table. */
 
+#include "tests/core/imports.h"
 #include "tests/core/operations.h"
-#include "tests/core/playbooks.h"
 
 static inline void prepare_playbook(void)
 {
@@ -38,6 +38,24 @@ static inline void prepare_made_from_snapshot(void)
 static inline int attempt_export(void)
 {
         return export_points("template", "now", NULL);
+}
+
+static inline void prepare_written(void)
+{
+        prepare_playbook();
+        write_archive();
+}
+
+static inline int attempt_import_written(void)
+{
+        return import_written(NULL);
+}
+
+static inline bool is_written_imported(void)
+{
+        const Playbook *p = newest_playbook();
+
+        return p && playbook_is_written(p);
 }
 
 static inline bool is_settled_or_lost(void *userdata)
@@ -92,6 +110,8 @@ static const Operation playbook_operations[] = {
          true, true},
         {"making one of a stopped sandbox", "playbook.export", prepare_stopped_playbook,
          attempt_export, is_exported, true, false},
+        {"importing one", "playbook.import", prepare_written, attempt_import_written,
+         is_written_imported, true, true},
         {"verifying one", "playbook.verify", prepare_made, attempt_verify, is_proven, true, true},
         {"verifying one from a snapshot", "playbook.verify", prepare_made_from_snapshot,
          attempt_verify, is_proven, true, true},

@@ -25,7 +25,7 @@ static inline void write_playbook_programs(void)
                 "case \" $* \" in\n"
                 "*' --playbook '*)\n"
                 "  if [ -e refused ]; then cat refused >&2; exit 3; fi\n"
-                "  echo '{\"a\":\"diff\"}' >&3; cat summary >&4; echo archive \"$@\";;\n"
+                "  echo '{\"a\":\"diff\"}' >&3; cat summary >&4; cat <&5 >history; echo archive \"$@\";;\n"
                 "*' --residual '*) cat residual; cat <&3 >replayed; echo \"$@\" >residual-arguments;;\n"
                 "*) echo \"$@\";;\n"
                 "esac\n",
@@ -82,7 +82,7 @@ static inline void write_replay(const char *script)
 
 static inline void write_good_programs(void)
 {
-        static const char *const written[] = {"replays", "archive", "replayed",
+        static const char *const written[] = {"replays", "archive", "replayed", "history",
                                               "residual-arguments"};
 
         /* So that they make no difference later. */

@@ -5,7 +5,7 @@
 
 #include "tests/core/world.h"
 
-#include "core/audit-line.h"
+#include "base/audit-line.h"
 
 typedef struct Exported {
         bool has_ended;

@@ -14,12 +14,13 @@
 
 #define EVIL        "evil\x1b[31m\xe2\x80\xae"
 #define OBJECTS_MAX 64
+#define CHECK_LOG   "PLAY [Apply]\nTASK [" EVIL "]\n-was\n+is\n"
 
 typedef struct Approval {
         char id[16];
         char *action, *summary, *text, *profile, *playbook, *comment, *alternative, *content;
         char *requested;
-        const char *state, *reason;
+        const char *state, *reason, *check;
         char **alternatives;
         uint64_t decided_usec;
         int log;
@@ -60,6 +61,15 @@ static void add_playbook(const Approval *a, Json *json)
                        {"replay", "exact\n"},
                        {"target", "inventory = /etc/hosts\nlimit = web*\n"}};
 
+        if (strstr(a->summary, "by hand"))
+                (void) json_object_object_add(json, "origin",
+                                              json_object_new_string("WRITTEN BY HAND " EVIL));
+        if (a->check) {
+                (void) json_object_object_add(json, "check", json_object_new_string(a->check));
+                g_autofree char *hash =
+                        g_compute_checksum_for_string(G_CHECKSUM_SHA256, CHECK_LOG, -1);
+                (void) json_object_object_add(json, "check_log", json_object_new_string(hash));
+        }
         for (size_t i = 0; i < G_N_ELEMENTS(members); i++)
                 (void) json_object_object_add(json, members[i].name,
                                               json_object_new_string(members[i].text));
@@ -91,7 +101,7 @@ static char *make_content(const Approval *a)
 }
 
 static Approval *add(const char *action, const char *summary, const char *text, const char *profile,
-                     const char *playbook, char **alternatives)
+                     const char *playbook, bool checks, char **alternatives)
 {
         Approval *a = &approvals[n_approvals];
 
@@ -105,7 +115,10 @@ static Approval *add(const char *action, const char *summary, const char *text, 
                         .log = -1,
                         .comment = g_strdup(""),
                         .alternative = g_strdup(""),
-                        .state = "pending",
+                        .state = strstr(summary, "being checked") ? "checking" : "pending",
+                        .check = !checks                      ? NULL
+                                 : strstr(summary, "bad one") ? "FAILED: web1: failed=1\n"
+                                                              : "ended well: web1: ok=1\n",
                         .alternatives = alternatives ? alternatives : g_new0(char *, 1)};
         (void) g_snprintf(a->id, sizeof a->id, "0000000000%02x", 0xd1 + n_approvals++);
         a->content = make_content(a);
@@ -151,6 +164,7 @@ int approvals_request(sd_bus_message *m, void *userdata, sd_bus_error *e)
         g_autofree char *path = NULL, *playbook = NULL;
         char **alternatives = NULL;
         const char *key;
+        int checks = 0;
 
         (void) userdata, (void) e;
         g_assert(sd_bus_message_enter_container(m, 'a', "{sv}") >= 0);
@@ -166,6 +180,8 @@ int approvals_request(sd_bus_message *m, void *userdata, sd_bus_error *e)
                         read_text(m, &profile);
                 else if (g_str_equal(key, "playbook"))
                         read_text(m, &playbook);
+                else if (g_str_equal(key, "check"))
+                        g_assert(sd_bus_message_read(m, "v", "b", &checks) >= 0);
                 else if (g_str_equal(key, "alternatives")) {
                         g_assert(sd_bus_message_enter_container(m, 'v', "as") >= 0);
                         g_assert(sd_bus_message_read_strv(m, &alternatives) >= 0);
@@ -175,7 +191,7 @@ int approvals_request(sd_bus_message *m, void *userdata, sd_bus_error *e)
                 }
                 g_assert(sd_bus_message_exit_container(m) >= 0);
         }
-        Approval *a = add(action, summary, text, profile, playbook, alternatives);
+        Approval *a = add(action, summary, text, profile, playbook, checks, alternatives);
         answer(a);
         path = g_strdup_printf("%s/%s", PATH_APPROVAL, a->id);
         return sd_bus_reply_method_return(m, "o", path);
@@ -202,6 +218,16 @@ static int content(sd_bus_message *m, void *userdata, sd_bus_error *e)
 {
         (void) e;
         return reply_file(m, ((Approval *) userdata)->content);
+}
+
+static int check_log(sd_bus_message *m, void *userdata, sd_bus_error *e)
+{
+        const Approval *a = userdata;
+
+        (void) e;
+        return strstr(a->summary, "hidden")  ? refuse(m, FAULT_DENIED)
+               : strstr(a->summary, "other") ? reply_file(m, "something else")
+                                             : reply_file(m, CHECK_LOG);
 }
 
 static int requested_content(sd_bus_message *m, void *userdata, sd_bus_error *e)
@@ -367,6 +393,7 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD("Deny", "s", "", deny, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Cancel", "", "", cancel, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Apply", "a{sv}", "", apply, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("CheckLog", "", "h", check_log, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Log", "", "h", open_log, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Id", "s", get, 0, 0),
         SD_BUS_PROPERTY("Action", "s", get, 0, 0),
@@ -417,9 +444,9 @@ void approvals_add(sd_bus *bus)
 {
         static const char *const two[] = {"the first", EVIL, NULL};
 
-        (void) add("question", "Go " EVIL, "line one\nsha256       " EVIL, NULL, NULL,
+        (void) add("question", "Go " EVIL, "line one\nsha256       " EVIL, NULL, NULL, false,
                    g_strdupv((char **) two));
-        (void) add("network", "Packages", "", "internet", NULL, NULL);
+        (void) add("network", "Packages", "", "internet", NULL, false, NULL);
         g_assert(sd_bus_add_fallback_vtable(bus, NULL, PATH_APPROVAL, INTERFACE_APPROVAL, vtable,
                                             find, NULL) >= 0);
         g_assert(sd_bus_add_node_enumerator(bus, NULL, PATH_APPROVAL, enumerate, NULL) >= 0);

@@ -7,13 +7,14 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What becomes of one is in its name: "site-residual", "site-failed". */
 typedef struct Playbook {
         char id[16];
         char *name, *from, *to, *against;
         const char *verified;
-        bool allows_secrets, gone;
+        bool allows_secrets, gone, is_written;
 } Playbook;
 
 static Playbook playbooks[OBJECTS_MAX];
@@ -57,6 +58,29 @@ int export_playbook(sd_bus_message *m, void *userdata, sd_bus_error *e)
                 p->gone = true;
                 return refuse(m, FAULT_DENIED, "fluid-diff: secrets would be in it: '/etc/key'");
         }
+        return reply_path(m, PATH_PLAYBOOK, p->id);
+}
+
+int import_playbook(sd_bus_message *m, void *userdata, sd_bus_error *e)
+{
+        const char *directory = getenv("FAKE_DOCUMENTS");
+        g_autofree char *path = g_build_filename(directory ? directory : "/", "imported.tar", NULL);
+        g_autofree char *bytes = g_malloc(1 << 20);
+        char *key, *value;
+        ssize_t size;
+        int archive, fd;
+
+        (void) e;
+        g_assert(sd_bus_message_read(m, "h", &archive) > 0);
+        size = pread(archive, bytes, 1 << 20, 0);
+        g_assert(size >= 0 && g_file_set_contents(path, bytes, size, NULL));
+        Playbook *p = add(((Sandbox *) userdata)->name, "template", "?");
+        p->is_written = true;
+        g_assert(sd_bus_message_enter_container(m, 'a', "{sv}") >= 0);
+        while (next_option(m, &key, &value, &fd) > 0)
+                *(g_str_equal(key, "name")   ? &p->name
+                  : g_str_equal(key, "from") ? &p->from
+                                             : &p->to) = g_strdup(value);
         return reply_path(m, PATH_PLAYBOOK, p->id);
 }
 
@@ -121,6 +145,7 @@ static int get(sd_bus *bus, const char *path, const char *interface, const char 
         } texts[] = {
                 {"Id", p->id},
                 {"Name", p->name},
+                {"Origin", p->is_written ? "written" : "derived"},
                 {"SandboxName", "web1"},
                 {"Agent", HOSTILE},
                 {"From", p->from},
@@ -162,6 +187,7 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD("Wait", "t", "s", wait_for, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Id", "s", get, 0, 0),
         SD_BUS_PROPERTY("Name", "s", get, 0, 0),
+        SD_BUS_PROPERTY("Origin", "s", get, 0, 0),
         SD_BUS_PROPERTY("Sandbox", "o", get, 0, 0),
         SD_BUS_PROPERTY("SandboxName", "s", get, 0, 0),
         SD_BUS_PROPERTY("Agent", "s", get, 0, 0),

@@ -215,6 +215,7 @@ const sd_bus_vtable sandbox_vtable[] = {
         SD_BUS_METHOD("Resume", "", "", resume, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Diff", "ssa{sv}", "h", diff, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("ReadFileAt", "ssa{sv}", "h", read_file_at, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("ImportPlaybook", "ha{sv}", "o", import_playbook, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("ExportPlaybook", "ssa{sv}", "o", export_playbook,
                       SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("ExtractAt", "ssa{sv}", "h", extract_at, SD_BUS_VTABLE_UNPRIVILEGED),

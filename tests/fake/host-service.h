@@ -83,6 +83,8 @@ int diff(sd_bus_message *m, void *userdata, sd_bus_error *e);
 int read_file_at(sd_bus_message *m, void *userdata, sd_bus_error *e);
 int extract_at(sd_bus_message *m, void *userdata, sd_bus_error *e);
 int export_playbook(sd_bus_message *m, void *userdata, sd_bus_error *e);
+/* Keeps the archive as "imported.tar" beside the documents. */
+int import_playbook(sd_bus_message *m, void *userdata, sd_bus_error *e);
 int set_network(sd_bus_message *m, void *userdata, sd_bus_error *e);
 int explain_network(sd_bus_message *m, void *userdata, sd_bus_error *e);
 int list_drops(sd_bus_message *m, void *userdata, sd_bus_error *e);

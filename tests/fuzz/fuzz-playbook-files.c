@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /* Any bytes as the archive of a playbook: it ends, and what is there then is only what a playbook
- * has. The checksum of every header is put right first, for else nothing gets further than that. */
+ * has; what is taken over as written by hand can be unpacked. The checksum of every header is put
+ * right first, for else nothing gets further than that. */
 
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -56,7 +57,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         put_checksum(bytes + at);
         g_assert(top_fd >= 0 && (size == 0 || write(fd, bytes, size) == (ssize_t) size));
         g_assert(lseek(fd, 0, SEEK_SET) == 0);
+        int checked = playbook_archive_check(fd, NULL);
+        g_assert(lseek(fd, 0, SEEK_SET) == 0);
         int r = playbook_files_unpack(fd, top_fd, &f);
+        g_assert(checked < 0 || r == 0);
         g_assert((r == 0) == (f.code == FAULT_NONE));
         g_assert(nftw(scratch, check_file, 8, FTW_PHYS) == 0 && rmdir(scratch) < 0);
         g_autofree char *playbook = g_build_filename(top, "playbook.yml", NULL);

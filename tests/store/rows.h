@@ -141,6 +141,7 @@ static inline PlaybookRow *new_playbook(unsigned number, unsigned sandbox_number
 
         row->id = id_of(number);
         row->name = g_strdup("site");
+        row->origin = g_strdup("derived");
         row->sandbox_id = id_of(sandbox_number);
         row->sandbox_name = g_strdup_printf("sandbox-%u", sandbox_number);
         row->agent = g_strdup("claude");

@@ -76,11 +76,11 @@ static char *describe_approval(const ApprovalRow *a)
 
 static char *describe_playbook(const PlaybookRow *p)
 {
-        return g_strdup_printf("%s %s %s %s %s %s %s %s %s %s %" PRIu64 " %" PRIu64
+        return g_strdup_printf("%s %s %s %s %s %s %s %s %s %s %s %" PRIu64 " %" PRIu64
                                " %d %d %u %" PRIu64 " %s %s %" PRIu64 " %s",
-                               p->id.text, p->name, p->sandbox_id.text, p->sandbox_name, p->agent,
-                               p->template_id.text, p->from_name, p->to_name, p->summary, p->sha256,
-                               p->size_bytes, p->document_bytes, p->allows_secrets,
+                               p->id.text, p->name, p->origin, p->sandbox_id.text, p->sandbox_name,
+                               p->agent, p->template_id.text, p->from_name, p->to_name, p->summary,
+                               p->sha256, p->size_bytes, p->document_bytes, p->allows_secrets,
                                p->allows_setuid, p->owner_uid, p->created_usec, p->verified,
                                p->verified_reason, p->verified_usec, p->residual);
 }

@@ -3,8 +3,8 @@
 
 /* A row of the audit trail as a line of JSON: what is exported, and what sealed files hold. */
 
+#include "base/audit-row.h"
 #include "base/json.h"
-#include "store/store.h"
 
 /* Appends the line with its newline. A detail that JSON would not give back byte for byte is the
  * text "detail_text" instead of the object "detail", so that the hash can be computed anew. */

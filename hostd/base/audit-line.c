@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/audit-line.h"
+#include "base/audit-line.h"
 
 #include "base/cleanup.h"
 

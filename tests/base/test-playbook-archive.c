@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* What a playbook has; whole archives are in test-fluid-ansible. */
-#include "run/playbook-files.c"
+/* What a playbook has; whole archives are in test-playbook-import and test-fluid-ansible. */
+#include "base/playbook-archive.c"
 
 #include "tests/tap.h"
 
