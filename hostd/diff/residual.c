@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/escape.h"
 #include "base/json.h"
+#include "diff/held-packages.h"
 #include "diff/playbook-left-out.h"
 
 #include <string.h>
@@ -339,6 +340,28 @@ static void take_places(Residual *q, Json *section, const char *what)
         }
 }
 
+static void take_held(Residual *q, GHashTable *a, GHashTable *b, const char *change)
+{
+        g_autoptr(GPtrArray) names = held_packages_added(a, b);
+
+        for (unsigned i = 0; i < names->len; i++) {
+                Json *item = json_object_new_object();
+                add_string(item, "what", "package");
+                add_string(item, "name", names->pdata[i]);
+                add_string(item, "change", change);
+                add_as_named(q, item, find_named(q, "package", names->pdata[i]));
+        }
+}
+
+static void take_holds(Residual *q)
+{
+        g_autoptr(GHashTable) old = held_packages_read(q->source, false),
+                              new = held_packages_read(q->source, true);
+
+        take_held(q, old, new, "held");
+        take_held(q, new, old, "not held");
+}
+
 static void take_all(Residual *q)
 {
         const PlaybookDocument *document = q->document;
@@ -347,6 +370,7 @@ static void take_all(Residual *q)
         for (guint i = 0; i < document->changes->len; i++)
                 take_file(q, document->changes->pdata[i]);
         take_section(q, document->packages, "package");
+        take_holds(q);
         take_section(q, document->services, "service");
         take_section(q, document->users, "user");
         take_section(q, document->groups, "group");
