@@ -37,7 +37,7 @@ DEPS_RUN   := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils s
 	dbus-daemon systemd nftables dnsmasq-base diffutils
 DEPS_TEST  := mmdebstrap busybox-static cpio zstd e2fsprogs fdisk grub-pc-bin grub-common iproute2 util-linux \
 	jq perl socat procps sqlite3 bsdutils openssh-client strace rpm python3-jsonschema \
-	ansible-core ansible-lint python3-yaml python3-dbus python3-gi python3-apt
+	systemd-container ansible-core ansible-lint python3-yaml python3-dbus python3-gi python3-apt
 # For xfs and btrfs; what libguestfs boots is a kernel of this host, which a container has none of.
 DEPS_GUESTFS := libguestfs-dev libguestfs-xfs guestfish $(if $(wildcard /boot/vmlinuz*),,linux-image-cloud-amd64)
 DEPS_LINT  := clang clang-format clang-tidy clang-tools cppcheck shellcheck libxml2-utils \
@@ -295,6 +295,10 @@ check-unit: all test-programs fuzz-corpus ## unit and bus tests; no root, no gue
 check-slow: all ## the random trees and journals that fluid-diff is held against
 	$(PROVE) $(SLOW_TESTS)
 
+SEEDS = $(shell seq 1 50)
+check-generated: all guests ## generated sets of changes, made and replayed in containers (SEEDS="1 2 3"); root
+	FLUID_BUILD=$(abspath $(OUT)) tests/generated/in-container $(SEEDS)
+
 check-live: all test-programs guests ## the tests on real libvirt and real guests; root
 	tests/live/run $(OUT)
 
@@ -411,7 +415,7 @@ clean: ## remove build/ but for the test guests
 distclean: ## remove all of build/
 	rm -rf build
 
-.PHONY: .FORCE all help check check-unit check-slow check-live check-asan test-programs guests demo bench bench-audit fuzz fuzz-corpus \
+.PHONY: .FORCE all help check check-unit check-slow check-generated check-live check-asan test-programs guests demo bench bench-audit fuzz fuzz-corpus \
 	lint analyze install uninstall deps clean distclean
 
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

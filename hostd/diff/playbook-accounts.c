@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Groups and users. What a package makes when it is installed is left to it. */
+/* Groups and users. What a package makes when it is installed is left to it, but where others came
+ * beside that without a number of their own: which one gets which depends on who came first. */
 
 #include "base/cleanup.h"
 #include "diff/playbook-plan.h"
@@ -70,8 +71,51 @@ static bool is_made_by_package(const Plan *plan, const char *account)
 
 static bool is_made_by_other(const Plan *plan, Json *element, const char *name, uint64_t id)
 {
-        return playbook_member_is(element, "change", "added") && id <= SYSTEM_ID_MAX &&
-               is_made_by_package(plan, name);
+        return !plan->pins_ids && playbook_member_is(element, "change", "added") &&
+               id <= SYSTEM_ID_MAX && is_made_by_package(plan, name);
+}
+
+static TaskFile file_of(const Plan *plan, uint64_t id)
+{
+        return plan->pins_ids && id <= SYSTEM_ID_MAX ? TASKS_SYSTEM_ACCOUNTS : TASKS_ACCOUNTS;
+}
+
+/* A group that was removed, whose number another one has now. */
+static bool is_renamed_group(const Plan *plan, uint64_t id, const char *key, const char *change)
+{
+        Json *groups = plan->document->groups;
+
+        for (size_t i = 0; i < json_object_array_length(groups); i++) {
+                Json *group = json_object_array_get_idx(groups, i);
+                uint64_t other;
+
+                if (playbook_member_is(group, "change", change) &&
+                    json_find_uint(group, key, &other) && other == id)
+                        return true;
+        }
+        return false;
+}
+
+static const char renamed_group[] = "Ansible's modules do not rename groups";
+
+/* Whether somebody else has the number, or had it and is removed later. */
+static bool is_shared_uid(const Plan *plan, uint64_t id, const char *name)
+{
+        const char *first = g_hash_table_lookup(plan->users, GUINT_TO_POINTER((guint) id));
+        Json *users = plan->document->users;
+
+        if (first && strcmp(first, name) != 0)
+                return true;
+        for (size_t i = 0; i < json_object_array_length(users); i++) {
+                Json *user = json_object_array_get_idx(users, i), *old;
+                uint64_t other;
+
+                if (!playbook_member_is(user, "name", name) &&
+                    json_find_object(user, "old", &old) && json_find_uint(old, "uid", &other) &&
+                    other == id)
+                        return true;
+        }
+        return false;
 }
 
 static Task *add_task(Plan *plan, TaskFile file, const char *what, const char *account,
@@ -106,8 +150,14 @@ static void take_group(Plan *plan, Json *group)
         if (!json_find_uint(group, "new_gid", &id) || id == old_id ||
             is_made_by_other(plan, group, name, id))
                 return;
+        if (playbook_member_is(group, "change", "added") &&
+            is_renamed_group(plan, id, "old_gid", "removed")) {
+                plan_leave_out_named(plan, "group", name, "accounts", renamed_group);
+                (void) g_hash_table_remove(plan->groups, GUINT_TO_POINTER((guint) id));
+                return;
+        }
         Task *task =
-                add_task(plan, TASKS_ACCOUNTS, "Make the group", name, "ansible.builtin.group");
+                add_task(plan, file_of(plan, id), "Make the group", name, "ansible.builtin.group");
         set_number(task, "gid", id);
         if (id > 0 && id <= SYSTEM_ID_MAX)
                 task_bool(task, "system", true);
@@ -116,8 +166,12 @@ static void take_group(Plan *plan, Json *group)
 static void remove_group(Plan *plan, Json *group)
 {
         g_autofree char *name = playbook_member(group, "name");
+        uint64_t id;
 
-        if (is_account_name(name))
+        if (is_account_name(name) && json_find_uint(group, "old_gid", &id) &&
+            is_renamed_group(plan, id, "new_gid", "added"))
+                plan_leave_out_named(plan, "group", name, "accounts", renamed_group);
+        else if (is_account_name(name))
                 task_ours(add_task(plan, TASKS_REMOVE, "Remove the group", name,
                                    "ansible.builtin.group"),
                           "state", "absent");
@@ -151,6 +205,8 @@ static bool set_fields(Plan *plan, Task *task, const char *name, Json *old, Json
 
         if (changed_number(old, new, "uid", &id)) {
                 set_number(task, "uid", id);
+                if (is_shared_uid(plan, id, name))
+                        task_bool(task, "non_unique", true);
                 any = true;
         }
         if (changed_number(old, new, "gid", &id)) {
@@ -158,9 +214,14 @@ static bool set_fields(Plan *plan, Task *task, const char *name, Json *old, Json
                 task_theirs(task, "group", group);
                 any = true;
         }
-        if (comment && yaml_writer_can_hold(comment, strlen(comment))) {
+        /* A new user has none. */
+        if (comment && !*comment && !old) {
+                g_clear_pointer(&comment, g_free);
+        } else if (comment && yaml_writer_can_hold(comment, strlen(comment))) {
                 task_theirs(task, "comment", comment);
                 any = true;
+        } else if (comment) {
+                plan_leave_out_named(plan, "user", name, "comment", "its comment is not UTF-8");
         }
         const char *const keys[] = {"home", "shell"}, *const values[] = {home, shell};
         for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
@@ -266,7 +327,7 @@ static void take_user(Plan *plan, Json *user)
         bool added = playbook_member_is(user, "change", "added");
         Json *old = NULL, *new = NULL;
         g_autoptr(Task) task = NULL;
-        uint64_t uid = UINT64_MAX;
+        uint64_t uid = UINT64_MAX, gid;
 
         if (!is_account_name(name)) {
                 plan_leave_out_named(plan, "user", name ? name : "?", "accounts",
@@ -288,12 +349,17 @@ static void take_user(Plan *plan, Json *user)
                 !is_made_by_other(plan, user, name, uid) && set_fields(plan, task, name, old, new);
         if (any && added && uid <= SYSTEM_ID_MAX)
                 task_bool(task, "system", true);
-        any |= set_groups(plan, task, name, user);
-        if (!any)
+        bool has_groups = set_groups(plan, task, name, user);
+        if (!any && !has_groups)
                 return;
+        /* Groups that it is in may come from packages, or be made after them. */
+        TaskFile file =
+                added && !has_groups && json_find_uint(new, "gid", &gid) && gid <= SYSTEM_ID_MAX
+                        ? file_of(plan, uid)
+                        : TASKS_ACCOUNTS;
         /* What is in the home is said by tasks of its own. */
         task_bool(task, "create_home", false);
-        (void) plan_add(plan, TASKS_ACCOUNTS, TAKE_PTR(task));
+        (void) plan_add(plan, file, TAKE_PTR(task));
 }
 
 /* A member that "users" does not tell of. */
@@ -328,10 +394,43 @@ static void take_members(Plan *plan, Json *group)
         }
 }
 
+/* Notes of one new account of the system's whether a package makes it. */
+static void note_maker(const Plan *plan, Json *element, const char *key, bool *by_package,
+                       bool *by_others)
+{
+        g_autofree char *name = playbook_member(element, "name");
+        Json *new = element;
+        uint64_t id;
+
+        (void) json_find_object(element, "new", &new);
+        if (!name || !playbook_member_is(element, "change", "added") ||
+            !json_find_uint(new, key, &id) || id > SYSTEM_ID_MAX)
+                return;
+        if (is_made_by_package(plan, name))
+                *by_package = true;
+        else
+                *by_others = true;
+}
+
+static bool has_both_makers(const Plan *plan)
+{
+        Json *users = plan->document->users, *groups = plan->document->groups;
+        bool by_package = false, by_others = false;
+
+        for (size_t i = 0; i < json_object_array_length(groups); i++)
+                note_maker(plan, json_object_array_get_idx(groups, i), "new_gid", &by_package,
+                           &by_others);
+        for (size_t i = 0; i < json_object_array_length(users); i++)
+                note_maker(plan, json_object_array_get_idx(users, i), "uid", &by_package,
+                           &by_others);
+        return by_package && by_others;
+}
+
 void plan_accounts(Plan *plan)
 {
         Json *users = plan->document->users, *groups = plan->document->groups;
 
+        plan->pins_ids = has_both_makers(plan);
         for (size_t i = 0; i < json_object_array_length(groups); i++)
                 take_group(plan, json_object_array_get_idx(groups, i));
         for (size_t i = 0; i < json_object_array_length(users); i++)

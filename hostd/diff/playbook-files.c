@@ -11,8 +11,11 @@
 
 #define EDIT_SIZE_MAX (256u << 10)
 #define SET_ID_BITS   06000
+/* Of a name; Ansible's modules write to one that is 20 bytes longer, and rename that. */
+#define COPIED_NAME_MAX 235
 
 static const char in_the_way[] = "change_in_the_way";
+static const char vault[] = "$ANSIBLE_VAULT";
 
 /* Before packages are installed only root is sure to be there. */
 static void set_owner(const Plan *plan, const FileChange *change, Task *task)
@@ -48,7 +51,8 @@ static TaskFile tasks_of(const Plan *plan, const FileChange *change)
         return plan_is_source(plan, change) ? TASKS_SOURCES : TASKS_FILES;
 }
 
-/* A directory cannot be replaced by what is none, nor the other way round. */
+/* A directory cannot be replaced by what is none, nor the other way round; and what is copied to a
+ * link to a directory would be put in there. */
 static void clear_the_way(Plan *plan, const FileChange *change)
 {
         TaskFile file = tasks_of(plan, change);
@@ -56,7 +60,7 @@ static void clear_the_way(Plan *plan, const FileChange *change)
         Task *task;
 
         if (change->change != CHANGE_TYPE ||
-            (change->old.kind != KIND_DIRECTORY && change->new.kind != KIND_DIRECTORY))
+            (change->old.kind != KIND_DIRECTORY && change->new.kind == KIND_SYMLINK))
                 return;
         condition = change->new.kind == KIND_FILE
                             ? "change_in_the_way.stat.exists and not change_in_the_way.stat.isreg"
@@ -120,6 +124,25 @@ static void attributes_task(Plan *plan, const FileChange *change)
         plan_notify(plan, change, task);
 }
 
+static int take_start(void *data, const void *bytes, size_t size, Fault *f)
+{
+        GByteArray *start = data;
+
+        g_byte_array_append(start, bytes, (guint) MIN(size, sizeof(vault) - 1 - start->len));
+        return start->len < sizeof(vault) - 1 ? 0 : fault_set(f, FAULT_CANCELLED, "it is enough");
+}
+
+/* What begins like that Ansible wants to decrypt, even if it is a mere file to copy. */
+static bool is_like_vault(const Plan *plan, const FileChange *change)
+{
+        g_autoptr(GByteArray) start = g_byte_array_new();
+        Fault ignored = {0};
+
+        (void) plan->source->copy(plan->source->data, change->path, take_start, start, &ignored);
+        fault_clear(&ignored);
+        return start->len == sizeof(vault) - 1 && memcmp(start->data, vault, start->len) == 0;
+}
+
 static void copy_task(Plan *plan, FileChange *change)
 {
         Task *task;
@@ -132,6 +155,8 @@ static void copy_task(Plan *plan, FileChange *change)
         set_owner(plan, change, task);
         set_mode(change, task);
         task_bool(task, "follow", false);
+        if (is_like_vault(plan, change))
+                task_bool(task, "decrypt", false);
         plan_notify(plan, change, task);
         if (!g_hash_table_contains(plan->sums, change->new.sha256)) {
                 (void) g_hash_table_insert(plan->sums, change->new.sha256, change);
@@ -270,12 +295,42 @@ static void put(Plan *plan, FileChange *change)
         }
 }
 
+/* dpkg does not know with which mode and owner it has installed a file: what is not the usual one
+ * is said, whoever it comes from. What runs as somebody else is the package's own affair. */
+static bool has_unusual_attributes(const FileChange *change)
+{
+        FileKind kind = change->new.kind;
+        uint32_t mode = change->new.mode;
+
+        if (!change->new.exists || (kind != KIND_FILE && kind != KIND_DIRECTORY) ||
+            (mode & SET_ID_BITS))
+                return false;
+        if (change->change != CHANGE_ADDED)
+                return has_attributes_changed(change);
+        return change->new.uid != 0 || change->new.gid != 0 ||
+               (mode != 0755 && (kind == KIND_DIRECTORY || mode != 0644));
+}
+
 /* Whether a task of another kind brings the change. */
 static bool is_of_others(Plan *plan, const FileChange *change)
 {
         if (g_hash_table_contains(plan->explained, change))
                 return true;
-        return change->package != NO_INDEX && plan_is_as_shipped(plan, change);
+        if (change->package == NO_INDEX || !plan_is_as_shipped(plan, change))
+                return false;
+        if (has_unusual_attributes(change) && plan_can_say(change->path)) {
+                if (change->new.kind == KIND_DIRECTORY)
+                        make_directory_task(plan, change);
+                else
+                        attributes_task(plan, change);
+        }
+        return true;
+}
+
+static bool is_copied(const FileChange *change)
+{
+        return change->new.exists && change->new.kind == KIND_FILE &&
+               change->change != CHANGE_METADATA;
 }
 
 static void plan_file(Plan *plan, FileChange *change, const char **removed)
@@ -300,6 +355,11 @@ static void plan_file(Plan *plan, FileChange *change, const char **removed)
                 plan_leave_out(plan, change, "name",
                                "its name, or what it links to, is not UTF-8 or holds a $ that "
                                "Ansible's modules would expand");
+                return;
+        }
+        if (is_copied(change) && strlen(strrchr(change->path, '/') + 1) > COPIED_NAME_MAX) {
+                plan_leave_out(plan, change, "name",
+                               "its name is too long for Ansible's modules to write it");
                 return;
         }
         if (change->change == CHANGE_REMOVED ||

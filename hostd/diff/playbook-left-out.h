@@ -7,7 +7,7 @@
  * systems than the root; what belongs to one machine (the table in playbook-left-out.c); devices,
  * pipes and sockets; account files, which tasks change, with passwords; the databases of package
  * managers; names that cannot be said exactly. For everything goes that modification times are not
- * set.
+ * set, and that names of one file become files of their own.
  *
  * left-out.json:
  * {"format":1,"from":"…","to":"…",

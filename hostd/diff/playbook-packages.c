@@ -3,6 +3,7 @@
 /* Packages, where they come from, and which files they bring. */
 
 #include "base/cleanup.h"
+#include "diff/held-packages.h"
 #include "diff/playbook-plan.h"
 
 #include <string.h>
@@ -396,6 +397,44 @@ static void read_lists(Plan *plan, const FileChange *change)
         task_tag(handler, "skip_ansible_lint");
 }
 
+static bool is_told(const Plan *plan, const char *name)
+{
+        for (size_t i = 0; i < json_object_array_length(plan->document->packages); i++)
+                if (playbook_member_is(json_object_array_get_idx(plan->document->packages, i),
+                                       "name", name))
+                        return true;
+        return false;
+}
+
+/* Each name of `new` that is not in `old`. */
+static void select_packages(Plan *plan, GHashTable *old, GHashTable *new, const char *what,
+                            const char *selection)
+{
+        g_autoptr(GPtrArray) names = held_packages_added(old, new);
+
+        for (unsigned i = 0; i < names->len; i++) {
+                const char *package = names->pdata[i];
+                /* With a package that was removed went its selection. */
+                if (g_str_equal(selection, "install") && is_told(plan, package))
+                        continue;
+                g_autofree char *name = task_name(what, package, strlen(package));
+                Task *task = plan_add(plan, TASKS_PACKAGES,
+                                      task_new(name, "ansible.builtin.dpkg_selections"));
+
+                task_theirs(task, "name", package);
+                task_ours(task, "selection", selection);
+        }
+}
+
+static void hold_packages(Plan *plan)
+{
+        g_autoptr(GHashTable) old = held_packages_read(plan->source, false),
+                              new = held_packages_read(plan->source, true);
+
+        select_packages(plan, old, new, "Hold the package", "hold");
+        select_packages(plan, new, old, "Hold no longer the package", "install");
+}
+
 void plan_packages(Plan *plan)
 {
         Json *packages = plan->document->packages;
@@ -420,6 +459,7 @@ void plan_packages(Plan *plan)
         remove_packages(plan, wanted.absent, "Remove packages", "ansible.builtin.apt", false);
         remove_packages(plan, wanted.purged, "Purge packages", "ansible.builtin.apt", true);
         remove_packages(plan, wanted.absent_rpms, "Remove packages", "ansible.builtin.dnf", false);
+        hold_packages(plan);
         if (plan->debs->len > 0)
                 plan_leave_out_named(plan, "all", "which packages came as dependencies", "packages",
                                      "all are installed by name, and marked so");

@@ -127,6 +127,8 @@ int plan_new(const PlaybookDocument *document, const PlaybookSource *source,
                 return r;
         plan_services_done(plan);
         plan_leave_out_named(plan, "all", "modification times", "times", "they are not set");
+        plan_leave_out_named(plan, "all", "hard links", "links",
+                             "each name becomes a file of its own");
         *ret = TAKE_PTR(plan);
         return 0;
 }

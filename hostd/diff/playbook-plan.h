@@ -11,6 +11,8 @@
 #define TASK_FILES(X) \
         X(STOP, "stop.yml", "Stop what goes away") \
         X(SOURCES, "sources.yml", "Say where packages come from") \
+        X(SYSTEM_ACCOUNTS, "system-accounts.yml", \
+          "Make groups and users that packages would number") \
         X(PACKAGES, "packages.yml", "Install and remove packages") \
         X(ACCOUNTS, "accounts.yml", "Make groups and users") \
         X(FILES, "files.yml", "Put files in place") \
@@ -56,6 +58,7 @@ typedef struct Plan {
         GHashTable *shipped;        /* path → MD5 in hexadecimal, of packages that changed */
         bool has_sources;           /* some source of packages changed */
         bool has_restarts, has_facts;
+        bool pins_ids; /* accounts of packages are made with their numbers, before them */
 } Plan;
 
 int plan_new(const PlaybookDocument *document, const PlaybookSource *source,

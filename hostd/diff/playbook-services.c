@@ -179,7 +179,7 @@ static bool unit_says(const char *text, const char *key, const char *word)
         return false;
 }
 
-static char *read_unit(const Plan *plan, const char *name)
+static char *read_unit(const Plan *plan, bool of_new, const char *name)
 {
         static const char *const directories[] = {"/etc/systemd/system/", "/lib/systemd/system/",
                                                   "/usr/lib/systemd/system/"};
@@ -188,8 +188,8 @@ static char *read_unit(const Plan *plan, const char *name)
 
         for (size_t i = 0; i < G_N_ELEMENTS(directories); i++) {
                 g_autofree char *path = g_strconcat(directories[i], name, NULL);
-                if (plan->source->read(plan->source->data, true, path, UNIT_SIZE_MAX, &text, &size,
-                                       NULL) == 0)
+                if (plan->source->read(plan->source->data, of_new, path, UNIT_SIZE_MAX, &text,
+                                       &size, NULL) == 0)
                         return text;
         }
         return NULL;
@@ -219,12 +219,13 @@ static bool is_link_of_unit(const FileChange *change, const char *name, const ch
         return false;
 }
 
-/* What enables or disables the unit need not be said twice: its links, and their directories. */
-static void explain_links(Plan *plan, Json *service, const char *name)
+/* What enables or disables the unit need not be said twice: its links. False where there are none.
+ */
+static bool explain_links(Plan *plan, const char *name, bool added, bool of_new)
 {
         const GPtrArray *changes = plan->document->changes;
-        g_autofree char *text = read_unit(plan, name);
-        bool added = is_enabled(service);
+        g_autofree char *text = read_unit(plan, of_new, name);
+        bool any = false;
 
         for (unsigned i = 0; text && i < changes->len; i++) {
                 FileChange *change = changes->pdata[i];
@@ -235,6 +236,45 @@ static void explain_links(Plan *plan, Json *service, const char *name)
                     !is_link_of_unit(change, name, text))
                         continue;
                 (void) g_hash_table_add(plan->explained, change);
+                any = true;
+        }
+        return any;
+}
+
+/* As systemctl makes the directories of its links. */
+static bool is_directory_of_links(const FileChange *change, const FileSide *side)
+{
+        return is_within(change->path, "/etc/systemd/system") && side->kind == KIND_DIRECTORY &&
+               (g_str_has_suffix(change->path, ".wants") ||
+                g_str_has_suffix(change->path, ".requires")) &&
+               side->mode == 0755 && side->uid == 0 && side->gid == 0 && !side->xattrs;
+}
+
+/* A directory that comes or goes with nothing but such links need not be said either. */
+static void explain_directories(Plan *plan)
+{
+        const GPtrArray *changes = plan->document->changes;
+
+        for (unsigned i = 0; i < changes->len; i++) {
+                FileChange *change = changes->pdata[i];
+                unsigned links = 0, others = 0;
+
+                if (!((change->change == CHANGE_ADDED &&
+                       is_directory_of_links(change, &change->new)) ||
+                      (change->change == CHANGE_REMOVED &&
+                       is_directory_of_links(change, &change->old))))
+                        continue;
+                for (unsigned k = 0; k < changes->len; k++) {
+                        FileChange *below = changes->pdata[k];
+                        if (below == change || !is_within(below->path, change->path))
+                                continue;
+                        if (g_hash_table_contains(plan->explained, below))
+                                links++;
+                        else
+                                others++;
+                }
+                if (links > 0 && others == 0)
+                        (void) g_hash_table_add(plan->explained, change);
         }
 }
 
@@ -280,12 +320,14 @@ static void stop_removed(Plan *plan, const char *unit)
         ask_facts(plan, TASKS_STOP);
         task = service_task(plan, TASKS_STOP, "Stop", unit);
         task_ours(task, "state", "stopped");
-        task_bool(task, "enabled", false);
+        /* Whoever removes a unit need not have disabled it: its links dangle then. */
+        if (explain_links(plan, unit, false, false))
+                task_bool(task, "enabled", false);
         task_when(task, is_known);
         task_variable(task, "change_unit", unit);
 }
 
-static void enable(Plan *plan, Json *service, const char *unit)
+static void enable(Plan *plan, const char *unit)
 {
         Task *task = service_task(plan, TASKS_SERVICES, "Enable", unit);
         g_autofree char *handler = restart_handler(plan, unit);
@@ -294,7 +336,26 @@ static void enable(Plan *plan, Json *service, const char *unit)
         task_bool(task, "daemon_reload", true);
         if (handler)
                 task_notify(task, handler);
-        explain_links(plan, service, unit);
+        (void) explain_links(plan, unit, true, true);
+}
+
+/* A package enables its units when it is installed. */
+static bool is_of_new_package(const Plan *plan, Json *service)
+{
+        Json *indices;
+
+        if (!playbook_member_is(service, "change", "added") ||
+            !json_find_array(service, "changes", &indices))
+                return false;
+        for (size_t i = 0; i < json_object_array_length(indices); i++) {
+                uint64_t index = json_object_get_uint64(json_object_array_get_idx(indices, i));
+                const FileChange *change = index < plan->document->changes->len
+                                                   ? plan->document->changes->pdata[index]
+                                                   : NULL;
+                if (change && change->change == CHANGE_ADDED && change->package != NO_INDEX)
+                        return true;
+        }
+        return false;
 }
 
 static void take_service(Plan *plan, Json *service)
@@ -321,14 +382,14 @@ static void take_service(Plan *plan, Json *service)
                           "masked", mask);
                 explain_mask(plan, name, mask);
                 if (!mask && is_enabled(service))
-                        enable(plan, service, name);
+                        enable(plan, name);
         } else if (is_enabled(service) && !was_enabled &&
                    playbook_member_is(service, "state_new", "enabled")) {
-                enable(plan, service, name);
-        } else if (was_enabled && !is_enabled(service) &&
-                   playbook_member_is(service, "state_new", "disabled")) {
+                enable(plan, name);
+        } else if (!is_enabled(service) && playbook_member_is(service, "state_new", "disabled") &&
+                   (was_enabled || is_of_new_package(plan, service))) {
                 task_bool(service_task(plan, TASKS_SERVICES, "Disable", name), "enabled", false);
-                explain_links(plan, service, name);
+                (void) explain_links(plan, name, false, true);
         }
 }
 
@@ -346,4 +407,5 @@ void plan_services(Plan *plan)
         task_bool(handler, "daemon_reload", true);
         for (size_t i = 0; i < json_object_array_length(services); i++)
                 take_service(plan, json_object_array_get_idx(services, i));
+        explain_directories(plan);
 }

@@ -9,8 +9,9 @@
  *   playbook.yml
  *   README.md                        how to run it
  *   LEFT-OUT.md, left-out.json       what it does not reproduce, and why
- *   roles/change/tasks/main.yml      in order: stop.yml sources.yml packages.yml accounts.yml
- *                                    files.yml remove.yml services.yml, those that have tasks
+ *   roles/change/tasks/main.yml      in order: stop.yml sources.yml system-accounts.yml
+ *                                    packages.yml accounts.yml files.yml remove.yml services.yml,
+ *                                    those that have tasks
  *   roles/change/handlers/main.yml
  *   roles/change/defaults/main.yml   what may be set otherwise
  *   roles/change/files/SHA256        contents

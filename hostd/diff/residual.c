@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/escape.h"
 #include "base/json.h"
+#include "diff/held-packages.h"
 #include "diff/playbook-left-out.h"
 
 #include <string.h>
@@ -26,7 +27,7 @@ typedef struct Residual {
         const PlaybookDocument *document;
         const PlaybookSource *source;
         Json *left_out;    /* the archive's root */
-        GHashTable *named; /* "what\nname", and "rule\nWORD" → its element */
+        GHashTable *named; /* "what\nname", "what\nname\nrule", "rule\nWORD" → its element */
         List residual, named_before;
         uint64_t noise;
 } Residual;
@@ -79,9 +80,15 @@ static void name_one(Residual *q, Json *item)
 
         if (!json_find_string(item, "what", &what))
                 return;
-        if (json_find_string(item, "path_b64", &name) || json_find_string(item, "name", &name))
+        bool is_named =
+                json_find_string(item, "path_b64", &name) || json_find_string(item, "name", &name);
+        bool has_rule = json_find_string(item, "rule", &rule);
+        if (is_named)
                 (void) g_hash_table_insert(q->named, g_strdup_printf("%s\n%s", what, name), item);
-        if (json_find_string(item, "rule", &rule))
+        if (is_named && has_rule)
+                (void) g_hash_table_insert(q->named,
+                                           g_strdup_printf("%s\n%s\n%s", what, name, rule), item);
+        if (has_rule)
                 (void) g_hash_table_insert(q->named, g_strdup_printf("rule\n%s", rule), item);
 }
 
@@ -234,6 +241,18 @@ static bool is_renamed_alone(const Residual *q, const FileChange *change)
         return old && new &&strcmp(old, new) == 0;
 }
 
+/* What was said of attributes goes for them alone. */
+static bool covers(Json *named, const FileChange *change)
+{
+        const char *rule = "";
+
+        return named &&
+               (!json_find_string(named, "rule", &rule) ||
+                !g_str_equal(rule, "extended-attributes") ||
+                (change->change == CHANGE_METADATA && change->old.mode == change->new.mode &&
+                 change->old.uid == change->new.uid && change->old.gid == change->new.gid));
+}
+
 static void take_file(Residual *q, const FileChange *change)
 {
         g_autofree char *exact =
@@ -245,7 +264,7 @@ static void take_file(Residual *q, const FileChange *change)
                 return;
         if (change->noise != NO_INDEX || is_of_replay(change))
                 q->noise++;
-        else if (named)
+        else if (covers(named, change))
                 add_as_named(q, file_item(change), named);
         else if (is_covered(q, change, &rule, &reason))
                 add(q, file_item(change), rule, reason);
@@ -257,21 +276,32 @@ static void take_file(Residual *q, const FileChange *change)
 
 /* -- the rest ---------------------------------------------------------------------------------- */
 
-/* A user whose password was not set differs in that alone. */
-static bool is_as_named(Json *element, Json *named)
+/* What was said of one field of a user goes for that alone. */
+static bool is_as_named(const Residual *q, Json *element, const char *what, const char *name)
 {
-        static const char *const others[] = {"uid", "gid", "comment", "home", "shell"};
-        const char *rule = "";
+        static const struct {
+                const char *field, *rule;
+        } fields[] = {{"uid", "accounts"},
+                      {"gid", "accounts"},
+                      {"comment", "comment"},
+                      {"home", "accounts"},
+                      {"shell", "accounts"}};
+        g_autofree char *whole = g_strconcat(name, "\naccounts", NULL);
         Json *old, *new;
 
-        if (!named || !json_find_string(named, "rule", &rule) || !g_str_equal(rule, "passwords"))
-                return named;
-        if (!json_find_object(element, "old", &old) || !json_find_object(element, "new", &new))
+        if (!find_named(q, what, name))
                 return false;
-        for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
-                if (!json_object_equal(json_object_object_get(old, others[i]),
-                                       json_object_object_get(new, others[i])))
+        if (!g_str_equal(what, "user"))
+                return true;
+        if (!json_find_object(element, "old", &old) || !json_find_object(element, "new", &new))
+                return find_named(q, what, whole) != NULL;
+        for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
+                g_autofree char *key = g_strdup_printf("%s\n%s", name, fields[i].rule);
+                if (!json_object_equal(json_object_object_get(old, fields[i].field),
+                                       json_object_object_get(new, fields[i].field)) &&
+                    !find_named(q, what, key))
                         return false;
+        }
         return true;
 }
 
@@ -287,8 +317,9 @@ static void take_section(Residual *q, Json *section, const char *what)
                 add_string(item, "what", what);
                 add_string(item, "name", name);
                 add_string(item, "change", change);
-                Json *named = find_named(q, what, name);
-                add_as_named(q, item, is_as_named(element, named) ? named : NULL);
+                add_as_named(q, item,
+                             is_as_named(q, element, what, name) ? find_named(q, what, name)
+                                                                 : NULL);
         }
 }
 
@@ -309,6 +340,28 @@ static void take_places(Residual *q, Json *section, const char *what)
         }
 }
 
+static void take_held(Residual *q, GHashTable *a, GHashTable *b, const char *change)
+{
+        g_autoptr(GPtrArray) names = held_packages_added(a, b);
+
+        for (unsigned i = 0; i < names->len; i++) {
+                Json *item = json_object_new_object();
+                add_string(item, "what", "package");
+                add_string(item, "name", names->pdata[i]);
+                add_string(item, "change", change);
+                add_as_named(q, item, find_named(q, "package", names->pdata[i]));
+        }
+}
+
+static void take_holds(Residual *q)
+{
+        g_autoptr(GHashTable) old = held_packages_read(q->source, false),
+                              new = held_packages_read(q->source, true);
+
+        take_held(q, old, new, "held");
+        take_held(q, new, old, "not held");
+}
+
 static void take_all(Residual *q)
 {
         const PlaybookDocument *document = q->document;
@@ -317,6 +370,7 @@ static void take_all(Residual *q)
         for (guint i = 0; i < document->changes->len; i++)
                 take_file(q, document->changes->pdata[i]);
         take_section(q, document->packages, "package");
+        take_holds(q);
         take_section(q, document->services, "service");
         take_section(q, document->users, "user");
         take_section(q, document->groups, "group");
