@@ -145,6 +145,7 @@ static int show(const Comparison *c, const Side *side, Content **content, const 
 {
         shown->state = (FileState){
                 .attributes = side->attributes,
+                .ino = side->ino,
                 .xattrs = xattrs,
                 .show_xattrs = show_xattrs,
         };
@@ -199,6 +200,7 @@ static int report_both(Comparison *c, ChangeKind change, Content **old, Content 
                 is.state.content = NULL;
                 was.state = is.state;
                 was.state.attributes = c->old.attributes;
+                was.state.ino = c->old.ino;
                 was.state.xattrs = old_xattrs;
         } else if (r == 0) {
                 r = show(c, &c->old, old, old_xattrs, show_xattrs, &was, f);

@@ -63,6 +63,7 @@ typedef enum ChangeKind {
 /* One side of a change. What does not apply is NULL. */
 typedef struct FileState {
         Attributes attributes;
+        uint32_t ino;
         const char *sha256;
         const char *target; /* no NUL; target_size bytes */
         size_t target_size;
