@@ -251,7 +251,13 @@ static int visit(Comparison *c, unsigned which, uint32_t ino, Fault *f)
         return 0;
 }
 
-/* Equal inodes, and nothing of what they point to may differ: one listing serves both. */
+static bool is_suspect(const void *data, uint32_t ino)
+{
+        return suspects_has(data, ino);
+}
+
+/* Equal inodes, and nothing of what they point to may differ: one listing serves both, of the
+ * suspects where they are known. */
 static int read_shared(Comparison *c, Directory **ret, Fault *f)
 {
         g_autoptr(Content) content = NULL;
@@ -260,7 +266,8 @@ static int read_shared(Comparison *c, Directory **ret, Fault *f)
         int r = open_content(&c->new, &content, f);
         if (r < 0 || !content_is_unchanged(content, c->same.delta))
                 return r;
-        return filesystem_read_directory(c->new.fs, c->new.ino, ret, f);
+        return filesystem_search_directory(c->new.fs, c->new.ino, c->suspects ? is_suspect : NULL,
+                                           c->suspects, ret, f);
 }
 
 static int read_side(Comparison *c, unsigned which, const Side *side, Directory **ret, Fault *f)

@@ -242,6 +242,8 @@ typedef struct Listing {
         Filesystem *fs;
         uint32_t ino;
         Directory *directory;
+        InodeWanted wanted; /* NULL: all are */
+        const void *data;
         Fault *fault;
         int result;
 } Listing;
@@ -265,6 +267,8 @@ static int list_entry(ext2_ino_t dir, int what, struct ext2_dir_entry *dirent, i
                 return DIRENT_ABORT;
         }
         if ((length == 1 && name[0] == '.') || (length == 2 && memcmp(name, "..", 2) == 0))
+                return 0;
+        if (listing->wanted && !listing->wanted(listing->data, dirent->inode))
                 return 0;
         Entry entry = {dirent->inode, directory->names->len, (uint8_t) length};
         g_byte_array_append(directory->names, (const guint8 *) name, length);
@@ -292,10 +296,11 @@ static int check_unique(const Filesystem *fs, Directory *directory, uint32_t ino
         return 0;
 }
 
-int filesystem_read_directory(Filesystem *fs, uint32_t ino, Directory **ret, Fault *f)
+int filesystem_search_directory(Filesystem *fs, uint32_t ino, InodeWanted wanted, const void *data,
+                                Directory **ret, Fault *f)
 {
         g_autoptr(Directory) directory = g_new0(Directory, 1);
-        Listing listing = {fs, ino, directory, f, 0};
+        Listing listing = {fs, ino, directory, wanted, data, f, 0};
 
         directory->entries = g_array_new(FALSE, FALSE, sizeof(Entry));
         directory->names = g_byte_array_new();
@@ -309,6 +314,11 @@ int filesystem_read_directory(Filesystem *fs, uint32_t ino, Directory **ret, Fau
         if (r == 0)
                 *ret = TAKE_PTR(directory);
         return r;
+}
+
+int filesystem_read_directory(Filesystem *fs, uint32_t ino, Directory **ret, Fault *f)
+{
+        return filesystem_search_directory(fs, ino, NULL, NULL, ret, f);
 }
 
 Directory *directory_free(Directory *directory)

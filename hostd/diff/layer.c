@@ -21,7 +21,7 @@
 
 typedef struct Slice {
         uint64_t host_offset; /* 0: empty */
-        uint64_t entries[SLICE_BYTES / sizeof(uint64_t)];
+        uint64_t *entries;
 } Slice;
 
 typedef struct Cluster {
@@ -40,7 +40,8 @@ struct Layer {
 
         Qcow2Header header;
         uint64_t *l1; /* as in the file: big-endian */
-        Slice *slices;
+        Slice slices[SLICES];
+        uint64_t *slice_entries; /* of all slices */
         Cluster *clusters;
         unsigned n_clusters;
 };
@@ -273,12 +274,15 @@ static int open_qcow2(Layer *layer, Fault *f)
 
         size_t l1_bytes = (size_t) layer->header.l1_size * sizeof(uint64_t);
         layer->l1 = g_try_malloc(MAX(l1_bytes, 1));
-        layer->slices = g_try_new0(Slice, SLICES);
+        layer->slice_entries = g_try_malloc((size_t) SLICES * SLICE_BYTES);
         layer->n_clusters = (unsigned) CLAMP(CLUSTER_CACHE_SIZE / cluster_size(layer), 1, 256);
         layer->clusters = g_try_new0(Cluster, layer->n_clusters);
-        if (!layer->l1 || !layer->slices || !layer->clusters)
+        if (!layer->l1 || !layer->slice_entries || !layer->clusters)
                 return fault_set(f, FAULT_NO_MEMORY, "image '%s' needs too much memory",
                                  layer->name);
+        for (unsigned i = 0; i < SLICES; i++)
+                layer->slices[i].entries =
+                        layer->slice_entries + (size_t) i * SLICE_BYTES / sizeof(uint64_t);
         return read_host(layer, layer->l1, l1_bytes, layer->header.l1_offset, f);
 }
 
@@ -323,7 +327,7 @@ Layer *layer_unref(Layer *layer)
         for (unsigned i = 0; layer->clusters && i < layer->n_clusters; i++)
                 g_free(layer->clusters[i].bytes);
         g_free(layer->clusters);
-        g_free(layer->slices);
+        g_free(layer->slice_entries);
         g_free(layer->l1);
         g_free(layer->name);
         (void) close_fd(layer->fd);
