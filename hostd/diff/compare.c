@@ -407,6 +407,19 @@ static int walk(Comparison *c, Fault *f)
         return r;
 }
 
+/* A walk goes through all inodes and directories, what is known goes to few of them. */
+static Suspects *find_suspects(Filesystem *old, Filesystem *new, const Delta *delta)
+{
+        view_set_read_ahead(old->view, false);
+        view_set_read_ahead(new->view, false);
+        Suspects *suspects = suspects_find(old, new, delta);
+        if (!suspects) {
+                view_set_read_ahead(old->view, true);
+                view_set_read_ahead(new->view, true);
+        }
+        return suspects;
+}
+
 int compare_filesystems(Filesystem *old, Filesystem *new, const Delta *delta, CompareMode mode,
                         Report *out, Fault *f)
 {
@@ -417,7 +430,7 @@ int compare_filesystems(Filesystem *old, Filesystem *new, const Delta *delta, Co
         c->fs[1] = c->new.fs = new;
         c->same = sameness_of(old, new, delta);
         if (mode == COMPARE_CHANGED && old && new &&delta)
-                suspects = suspects_find(old, new, delta);
+                suspects = find_suspects(old, new, delta);
         c->suspects = suspects;
         c->report = out;
         c->frames = g_array_new(FALSE, FALSE, sizeof(Frame));
