@@ -110,9 +110,12 @@ static struct struct_io_manager view_io_manager = {
         .write_blk64 = view_io_write64,
 };
 
+/* What libext2fs has in its cache of inodes is forgotten: an inode that it refuses to read, it has
+ * read into the place of another, which it would go on to give under that one's number. */
 int filesystem_fault(const Filesystem *fs, errcode_t error, const char *what, uint32_t ino,
                      Fault *f)
 {
+        (void) ext2fs_flush_icache(fs->ext2);
         if (error == EXT2_ET_NO_MEMORY)
                 return fault_set(f, FAULT_NO_MEMORY, "the file system of %s needs too much memory",
                                  fs->name);
