@@ -325,8 +325,8 @@ $(OUT)/tests/fuzz/replay-%: $(OUT)/obj/tests/fuzz/fuzz-%.o $(OUT)/obj/tests/fuzz
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_host) $(LIBS_diff))
 
-# Objects of their own: with coverage and sanitizers, and checksums of guests that are not looked at.
-FUZZ_CFLAGS = $(ALL_CFLAGS) -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION -fsanitize=fuzzer-no-link,address,undefined
+# Objects of their own: with coverage and sanitizers.
+FUZZ_CFLAGS = $(ALL_CFLAGS) -DCONTENT_HASHED_MAX=4194304 -fsanitize=fuzzer-no-link,address,undefined
 FUZZ_OBJECTS = $(patsubst %.c,build/fuzz/obj/%.o,$(FUZZ_CORE) \
 	$(filter-out $(MAIN_diff) $(MAIN_resolve) $(MAIN_run),$(foreach l,$(FUZZ_LAYERS),$(call SOURCES,$(l)))) \
 	$(addprefix $(OUT)/gen/,rulesets.c noise-rules.c guest-program.c recap-plugin.c))

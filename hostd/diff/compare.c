@@ -139,6 +139,15 @@ static int read_shown(Content *content, Shown *shown, Fault *f)
         return content_read(content, 0, shown->content, size, f);
 }
 
+/* That is said once of a path. */
+static void say_too_large(const Comparison *c, const Side *side)
+{
+        if (side == &c->new || !c->new.ino)
+                report_path_not_read(c->report, (const char *) c->path->data, c->path->len,
+                                     "it is too large to be hashed: that it differs is all that "
+                                     "is known of its content");
+}
+
 /* `content` is opened where it was not yet. */
 static int show(const Comparison *c, const Side *side, Content **content, const GPtrArray *xattrs,
                 bool show_xattrs, Shown *shown, Fault *f)
@@ -158,6 +167,10 @@ static int show(const Comparison *c, const Side *side, Content **content, const 
         }
         if (side->attributes.kind == KIND_SYMLINK)
                 return read_target(*content, side, shown, f);
+        if (side->attributes.size > CONTENT_HASHED_MAX) {
+                say_too_large(c, side);
+                return 0;
+        }
         shown->state.sha256 = shown->sha256;
         int r = content_sha256(*content, shown->sha256, f);
         if (r == 0 && report_wants_content(c->report, side->attributes.size))

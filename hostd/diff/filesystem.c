@@ -9,13 +9,6 @@
 #define SUPERBLOCK_OFFSET 1024
 #define BLOCK_SIZE_MAX    65536
 
-/* A fuzzer would hardly ever get past the checksums. */
-#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-#define OPEN_FLAGS (EXT2_FLAG_64BITS | EXT2_FLAG_IGNORE_CSUM_ERRORS)
-#else
-#define OPEN_FLAGS EXT2_FLAG_64BITS
-#endif
-
 /* libext2fs opens an io_manager by name only: this is the view that the name means. */
 static View *view_to_open;
 
@@ -166,7 +159,8 @@ static int open_ext2(Filesystem *fs, Fault *f)
                 return r;
         initialize_ext2_error_table();
         view_to_open = fs->view;
-        errcode_t error = ext2fs_open2("view", NULL, OPEN_FLAGS, 0, 0, &view_io_manager, &fs->ext2);
+        errcode_t error =
+                ext2fs_open2("view", NULL, EXT2_FLAG_64BITS, 0, 0, &view_io_manager, &fs->ext2);
         view_to_open = NULL;
         if (error == EXT2_ET_NO_MEMORY)
                 return fault_set(f, FAULT_NO_MEMORY, "the file system of %s needs too much memory",

@@ -69,13 +69,6 @@ static bool has_csum(const Journal *j)
         return j->features & (FEATURE_CSUM_V2 | FEATURE_CSUM_V3);
 }
 
-/* A fuzzer would hardly ever get past the checksums. */
-#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-static const bool ignores_csum = true;
-#else
-static const bool ignores_csum = false;
-#endif
-
 /* The CRC32C of a block with its own checksum, at `at`, taken as zero. */
 static bool csum_matches(const Journal *j, uint8_t *block, size_t at, size_t size)
 {
@@ -85,7 +78,7 @@ static bool csum_matches(const Journal *j, uint8_t *block, size_t at, size_t siz
         uint32_t sum = ext2fs_crc32c_le(j->csum_seed, block, size);
         stored = GUINT32_TO_BE(stored);
         memcpy(block + at, &stored, sizeof(stored));
-        return ignores_csum || sum == GUINT32_FROM_BE(stored);
+        return sum == GUINT32_FROM_BE(stored);
 }
 
 static int read_block(Journal *j, uint32_t logical, uint8_t *buffer, Fault *f)

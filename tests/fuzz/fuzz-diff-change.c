@@ -5,9 +5,9 @@
  *
  * The first byte chooses the base: diff-change.qcow2 has extents, indexes, a deep and an indexed
  * directory, inline data and attributes; diff-journal.qcow2 a journal that is not replayed yet.
- * Then come records of 6 bytes: in which point and in which kind of block, where there, what is
- * done and with which value. Checksums are not verified in a fuzzer: what is changed is as if it
- * had the right one.
+ * Neither has checksums, past which hardly any change would get; diff-checksums.qcow2 has. Then
+ * come records of 6 bytes: in which point and in which kind of block, where there, what is done and
+ * with which value.
  *
  * A base with damage shows only that nothing crashes or hangs. With the base as it was made, the
  * new point can be anything: where the walk comes to an end, both reports have to be equal. */
@@ -24,7 +24,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define BASES       2
+#define BASES       3
 #define RECORD      6
 #define RECORDS_MAX 32
 #define PIECE_MAX   1024
@@ -134,7 +134,8 @@ static void find_areas(Base *base)
 static Base *load_base(unsigned i)
 {
         static const char *const paths[BASES] = {"tests/fuzz/diff-change.qcow2",
-                                                 "tests/fuzz/diff-journal.qcow2"};
+                                                 "tests/fuzz/diff-journal.qcow2",
+                                                 "tests/fuzz/diff-checksums.qcow2"};
         static Base bases[BASES];
         Base *base = &bases[i];
         g_autoptr(Chain) chain = NULL;
