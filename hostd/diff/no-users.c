@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* GLib knows how to ask for the host's users, for which a static program would load libraries of the
- * host's. fluid-diff never asks: here nobody is known. */
+/* GLib knows how to ask for the host's users, for which a static program would load libraries of
+ * the host's. fluid-diff never asks: here nobody is known. */
 
 #include <errno.h>
 #include <pwd.h>
