@@ -74,8 +74,9 @@ static void try(const char *what)
                 end(syscall(SYS_prlimit64, 0, RLIMIT_AS, &none_at_all, NULL) >= 0);
         }
         if (!strcmp(what, "inherited")) {
+                const char *fd = getenv("FLUID_TEST_FD");
                 char byte;
-                end(read(atoi(getenv("FLUID_TEST_FD")), &byte, 1) == 1);
+                end(fd && read(atoi(fd), &byte, 1) == 1);
         }
         if (!strcmp(what, "spin"))
                 for (;;)
