@@ -318,6 +318,8 @@ FUZZERS = $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
 FUZZ_LAYERS := diff resolve run host loop base
 FUZZ_CORE := $(wildcard hostd/core/profile*.c) dbus/ctl/place.c hostd/core/approval-content.c
 FUZZ_TIME ?= 60
+# Without entropic scheduling: for large programs it takes most of the time.
+FUZZ_FLAGS ?= -entropic=0
 fuzz_replays = $(FUZZERS:%=$(OUT)/tests/fuzz/replay-%)
 
 $(OUT)/tests/fuzz/replay-%: $(OUT)/obj/tests/fuzz/fuzz-%.o $(OUT)/obj/tests/fuzz/replay.o $(call OBJECTS,$(FUZZ_CORE)) $(call archive,$(FUZZ_LAYERS))
@@ -342,7 +344,7 @@ build/fuzz/fuzz-%: build/fuzz/obj/tests/fuzz/fuzz-%.o $(FUZZ_OBJECTS)
 
 fuzz: ## FUZZ=x: run one fuzzer for FUZZ_TIME seconds; without FUZZ, list them
 	@$(if $(FUZZ),$(MAKE) build/fuzz/fuzz-$(FUZZ) && mkdir -p build/fuzz/corpus-$(FUZZ) && \
-		build/fuzz/fuzz-$(FUZZ) -max_total_time=$(FUZZ_TIME) build/fuzz/corpus-$(FUZZ) \
+		build/fuzz/fuzz-$(FUZZ) $(FUZZ_FLAGS) -max_total_time=$(FUZZ_TIME) build/fuzz/corpus-$(FUZZ) \
 		$(wildcard tests/fuzz/corpus/$(FUZZ)),echo "fuzzers: $(FUZZERS)")
 
 fuzz-corpus: $(fuzz_replays) ## replay every fuzzer's corpus
