@@ -98,7 +98,7 @@ LINK_ctl   := base
 LINK_bench := host loop base
 LINK_net := core host loop base
 
-MAIN_diff := hostd/diff/fluid-diff.c
+MAIN_diff := hostd/diff/fluid-diff.c hostd/diff/no-users.c
 # Besides the main file, what needs libguestfs.
 MAIN_guestfs := hostd/guestfs/fluid-diff-guestfs.c $(wildcard hostd/guestfs/appliance*.c)
 MAIN_resolve := hostd/resolve/fluid-resolver.c
@@ -193,9 +193,15 @@ $(OUT)/fluid-hostd: $(OUT)/obj/hostd/hostd.o $(call archive,api core host store 
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_hostd))
 
+# Static: it is started for every question, and to load ten libraries took it a third of the time of a usual answer.
+# Whoever builds it for others builds it anew when one of these libraries has a security update. No sanitizer is static.
+LINK_DIFF = $(if $(SANITIZE),$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_diff)),$(CC) -static-pie \
+	$(filter-out -pie,$(ALL_LDFLAGS)) -Wl,--gc-sections -o $@ $^ \
+	$(shell pkg-config --static --libs $(filter-out libsystemd,$(LIBS_diff))) -lm)
+
 $(OUT)/fluid-diff: $(call OBJECTS,$(MAIN_diff)) $(call archive,diff base)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_diff))
+	$(Q)$(LINK_DIFF)
 
 $(OUT)/fluid-diff-guestfs: $(call OBJECTS,$(MAIN_guestfs)) $(call archive,guestfs diff base)
 	$(call say,LINK,$@)
@@ -268,6 +274,12 @@ $(PLAYBOOK_TOOLS): $(OUT)/tests/%: $(OUT)/obj/tests/%.o $(call archive,diff base
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_diff))
 
+# As fluid-diff, with what takes it over.
+$(OUT)/tests/diff/attacked: $(call OBJECTS,$(MAIN_diff) tests/diff/attack.c) $(call archive,diff base)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(LINK_DIFF)
+
 # For guests without libraries.
 $(OUT)/tests/net/attacker: $(call OBJECTS,$(addprefix tests/net/,attacker.c attacks.c frame.c))
 	@mkdir -p $(@D)
@@ -287,7 +299,7 @@ SLOW_TESTS   = $(wildcard tests/slow/test-*)
 PROVE := FLUID_BUILD=$(abspath $(OUT)) prove --merge --timer --exec 'timeout 300' -j 2
 
 test-programs: $(UNIT_TESTS) $(LIVE_TESTS) $(OUT)/tests/fake/host-service $(OUT)/tests/net/attacker \
-	$(OUT)/tests/live/overwrite $(PLAYBOOK_TOOLS)
+	$(OUT)/tests/live/overwrite $(OUT)/tests/diff/attacked $(PLAYBOOK_TOOLS)
 
 check-unit: all test-programs fuzz-corpus ## unit and bus tests; no root, no guest, about two minutes
 	$(PROVE) $(UNIT_TESTS) $(SCRIPT_TESTS)
@@ -325,6 +337,8 @@ FUZZERS = $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
 FUZZ_LAYERS := guestfs diff resolve run host loop base
 FUZZ_CORE := $(wildcard hostd/core/profile*.c) dbus/ctl/place.c hostd/core/approval-content.c
 FUZZ_TIME ?= 60
+# Without entropic scheduling: for large programs it takes most of the time.
+FUZZ_FLAGS ?= -entropic=0
 fuzz_replays = $(FUZZERS:%=$(OUT)/tests/fuzz/replay-%)
 
 $(OUT)/tests/fuzz/replay-%: $(OUT)/obj/tests/fuzz/fuzz-%.o $(OUT)/obj/tests/fuzz/replay.o $(call OBJECTS,$(FUZZ_CORE)) $(call archive,$(FUZZ_LAYERS))
@@ -332,15 +346,24 @@ $(OUT)/tests/fuzz/replay-%: $(OUT)/obj/tests/fuzz/fuzz-%.o $(OUT)/obj/tests/fuzz
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call libs,$(LIBS_host) $(LIBS_diff))
 
-build/fuzz/fuzz-%: tests/fuzz/fuzz-%.c $(OUT)/gen/.stamp $(OUT)/gen/rulesets.c $(OUT)/gen/noise-rules.c $(OUT)/gen/guest-program.c $(OUT)/gen/recap-plugin.c
+# Objects of their own: with coverage and sanitizers.
+FUZZ_CFLAGS = $(ALL_CFLAGS) -DCONTENT_HASHED_MAX=4194304 -fsanitize=fuzzer-no-link,address,undefined
+FUZZ_OBJECTS = $(patsubst %.c,build/fuzz/obj/%.o,$(FUZZ_CORE) \
+	$(filter-out $(MAIN_diff) $(MAIN_guestfs) $(MAIN_resolve) $(MAIN_run),$(foreach l,$(FUZZ_LAYERS),$(call SOURCES,$(l)))) \
+	$(addprefix $(OUT)/gen/,rulesets.c noise-rules.c guest-program.c recap-plugin.c))
+
+build/fuzz/obj/%.o: %.c $(OUT)/gen/.stamp Makefile
 	@mkdir -p $(@D)
-	clang $(ALL_CFLAGS) -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(FUZZ_CORE) $(OUT)/gen/rulesets.c $(OUT)/gen/noise-rules.c $(OUT)/gen/guest-program.c $(OUT)/gen/recap-plugin.c \
-		$(filter-out $(MAIN_diff) $(MAIN_guestfs) $(MAIN_resolve) $(MAIN_run),$(foreach l,$(FUZZ_LAYERS),$(call SOURCES,$(l)))) \
-		$(call libs,$(LIBS_host) $(LIBS_diff))
+	$(call say,CC,$@)
+	$(Q)clang $(FUZZ_CFLAGS) -MMD -MP -c $< -o $@
+
+build/fuzz/fuzz-%: build/fuzz/obj/tests/fuzz/fuzz-%.o $(FUZZ_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(call libs,$(LIBS_host) $(LIBS_diff))
 
 fuzz: ## FUZZ=x: run one fuzzer for FUZZ_TIME seconds; without FUZZ, list them
 	@$(if $(FUZZ),$(MAKE) build/fuzz/fuzz-$(FUZZ) && mkdir -p build/fuzz/corpus-$(FUZZ) && \
-		build/fuzz/fuzz-$(FUZZ) -max_total_time=$(FUZZ_TIME) build/fuzz/corpus-$(FUZZ) \
+		build/fuzz/fuzz-$(FUZZ) $(FUZZ_FLAGS) -max_total_time=$(FUZZ_TIME) build/fuzz/corpus-$(FUZZ) \
 		$(wildcard tests/fuzz/corpus/$(FUZZ)),echo "fuzzers: $(FUZZERS)")
 
 fuzz-corpus: $(fuzz_replays) ## replay every fuzzer's corpus
@@ -418,4 +441,4 @@ distclean: ## remove all of build/
 .PHONY: .FORCE all help check check-unit check-slow check-generated check-live check-asan test-programs guests demo bench bench-audit fuzz fuzz-corpus \
 	lint analyze install uninstall deps clean distclean
 
--include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(OUT)/obj build/fuzz/obj -name '*.d' 2>/dev/null)

@@ -28,26 +28,15 @@ typedef struct Filter {
 
 int diff_filter_parse_path(const char *text, char **ret, Fault *f)
 {
-        GString *path = g_string_new(NULL);
+        size_t size;
+        g_autofree char *path = escape_undo(text, &size);
 
-        for (const char *p = text; *p; p++) {
-                if (p[0] == '\\' && p[1] == 'x' && g_ascii_isxdigit(p[2]) &&
-                    g_ascii_isxdigit(p[3])) {
-                        int byte = g_ascii_xdigit_value(p[2]) << 4 | g_ascii_xdigit_value(p[3]);
-                        g_string_append_c(path, (char) byte);
-                        p += 3;
-                } else {
-                        g_string_append_c(path, *p);
-                }
-        }
-        while (path->len > 1 && path->str[path->len - 1] == '/')
-                g_string_truncate(path, path->len - 1);
-        if (*path->str != '/' || strlen(path->str) != path->len) {
-                g_string_free(path, TRUE);
+        if (*path != '/' || strlen(path) != size)
                 return fault_set(f, FAULT_INVALID_ARGUMENT, "the path '%.200s' is not absolute",
                                  text);
-        }
-        *ret = g_string_free(path, FALSE);
+        while (size > 1 && path[size - 1] == '/')
+                path[--size] = '\0';
+        *ret = TAKE_PTR(path);
         return 0;
 }
 

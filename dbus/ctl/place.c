@@ -2,6 +2,7 @@
 #include "dbus/ctl/place.h"
 
 #include "base/cleanup.h"
+#include "base/escape.h"
 #include "base/name.h"
 
 #include <string.h>
@@ -28,6 +29,14 @@ int place_parse(const char *text, Place *ret, Fault *f)
                 .point = g_strdup(has_point ? at + 1 : POINT_NOW),
         };
         return 0;
+}
+
+char *place_printable(const Place *place)
+{
+        size_t size;
+        g_autofree char *bytes = escape_undo(place->path, &size);
+
+        return escape_print(bytes, size);
 }
 
 void place_done(Place *place)

@@ -19,4 +19,8 @@ typedef struct Place {
 /* FAULT_INVALID_ARGUMENT. */
 int place_parse(const char *text, Place *ret, Fault *f);
 void place_done(Place *place);
+
+/* Its path as paths are printed. What was typed has \xNN for a byte: so a path that is no UTF-8 is
+ * named as it is shown. */
+char *place_printable(const Place *place);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Place, place_done)

@@ -7,6 +7,7 @@
 #include "dbus/ctl/progress.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* One Wait on the bus; and how much later than the daemon's deadline ours is. */
 #define SLICE_USEC (600 * USEC_PER_SEC)
@@ -217,18 +218,20 @@ int sandbox_read_at(Ctl *ctl, const Place *place, const char *method, uint64_t s
                     BusMessage **ret_reply, int *ret_fd, Fault *f)
 {
         g_autoptr(BusMessage) m = NULL, reply = NULL;
-        g_autofree char *path = NULL;
+        g_autofree char *path = NULL, *shown = place_printable(place);
 
         int r = sandbox_find(ctl, place->sandbox, &path, f);
         if (r >= 0)
                 r = bus_method(ctl, path, INTERFACE_SANDBOX, method, &m, f);
         if (r < 0)
                 return r;
-        (void) sd_bus_message_append(m, "ss", place->path, place->point);
+        (void) sd_bus_message_append(m, "ss", shown, place->point);
         bus_options_open(m);
+        if (strchr(shown, '\\'))
+                bus_option_bool(m, "escaped", true);
         bus_option_u64(m, "size_max", size_max);
         bus_options_close(m);
-        progress_begin(ctl, "reading %s at '%s'", place->path, place->point);
+        progress_begin(ctl, "reading %s at '%s'", shown, place->point);
         r = bus_call(ctl, m, BUS_TIMEOUT_LONG_USEC, &reply, f);
         progress_end(ctl);
         if (r >= 0)

@@ -62,8 +62,9 @@ static int print_content_json(const Place *place, int fd, Fault *f)
         if (n < 0)
                 return (int) n;
         g_autofree char *text = g_base64_encode(content->data, content->len);
+        g_autofree char *path = place_printable(place);
         g_autoptr(Json) object = json_object_new_object();
-        (void) json_object_object_add(object, "path", json_object_new_string(place->path));
+        (void) json_object_object_add(object, "path", json_object_new_string(path));
         (void) json_object_object_add(object, "point", json_object_new_string(place->point));
         (void) json_object_object_add(object, "size_bytes", json_object_new_uint64(content->len));
         (void) json_object_object_add(object, "content_b64", json_object_new_string(text));
@@ -92,7 +93,8 @@ const Verb verb_cat = {
         .help = "It is read from the disk, not by the guest: a running one does not notice, and "
                 "what it has not written yet is not there. POINT is template, a snapshot, or now, "
                 "which it is where there is none. The last @ begins it if a snapshot could have "
-                "the name that follows: write …/getty@tty1.service@now. A terminal is shown what "
+                "the name that follows: write …/getty@tty1.service@now. In PATH \\xNN stands for a "
+                "byte, as paths are shown. A terminal is shown what "
                 "it would act on as \\xNN; elsewhere the bytes go as they are. With --json as "
                 "base64.",
         .example = "cat web1:/etc/nginx/nginx.conf@installed",

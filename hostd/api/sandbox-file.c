@@ -119,7 +119,8 @@ int sandbox_object_diff(Call *call, void *object, Fault *f)
 static int take_out(Call *call, void *object, bool is_archive, Fault *f)
 {
         FileAtSpec spec = {.is_archive = is_archive};
-        const Option options[] = {{"size_max", "t", &spec.size_max}};
+        const Option options[] = {{"size_max", "t", &spec.size_max},
+                                  {"escaped", "b", &spec.is_escaped}};
         int r = call_read_fault(sd_bus_message_read(call->message, "ss", &spec.path, &spec.point),
                                 f);
 

@@ -79,6 +79,24 @@ static bool reads_as_escape(const char *p, size_t left)
                g_ascii_isxdigit(p[3]);
 }
 
+char *escape_undo(const char *text, size_t *ret_size)
+{
+        const char *p = text, *end = text + strlen(text);
+        GString *out = g_string_sized_new((gsize) (end - p) + 1);
+
+        while (p < end) {
+                if (reads_as_escape(p, (size_t) (end - p))) {
+                        int byte = g_ascii_xdigit_value(p[2]) << 4 | g_ascii_xdigit_value(p[3]);
+                        g_string_append_c(out, (char) byte);
+                        p += 4;
+                } else {
+                        g_string_append_c(out, *p++);
+                }
+        }
+        *ret_size = out->len;
+        return g_string_free(out, FALSE);
+}
+
 char *escape_text(const void *bytes, size_t size)
 {
         const char *p = bytes, *end = p + size;

@@ -13,6 +13,10 @@
 /* A new string; the caller frees it with g_free(). */
 char *escape_print(const void *bytes, size_t size);
 
+/* The bytes that such text stands for, with a NUL behind: \xNN, in either case, is a byte; all else
+ * stays, also a backslash that a person left alone. The caller frees it with g_free(). */
+char *escape_undo(const char *text, size_t *ret_size);
+
 /* Escapes into `buffer` of `capacity` (> 0) bytes and ends it with NUL. Returns false if it was
  * cut; a cut never splits an escape or a character. Messages of our own pass through here: the
  * backslash is left alone. */

@@ -13,7 +13,7 @@
 
 #include <stddef.h>
 
-#define RUN_ARGUMENTS_MAX 64
+#define RUN_ARGUMENTS_MAX 160         /* two for each of 26 disks at two points, and others */
 #define RUN_TEXT_MAX      (64 * 1024) /* of all arguments */
 #define RUN_FDS_MAX       1024
 

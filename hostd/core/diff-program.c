@@ -6,6 +6,7 @@
 #include "core/diff-private.h"
 
 #include "base/cleanup.h"
+#include "base/run-message.h"
 #include "loop/child.h"
 
 #include <errno.h>
@@ -19,18 +20,46 @@
 /* What fluid-diff ends with where --defer says to. */
 #define STATUS_DEFERRED 6
 
-static int open_disk(const SideDisk *disk, GArray *fds, GString *argument, Fault *f)
+/* What the program is given: each layer once, however many points and disks are on it. */
+typedef struct Files {
+        GArray *fds;         /* of int */
+        GHashTable *numbers; /* path → as what the program gets it */
+} Files;
+
+static int open_layer(Files *files, const char *path, unsigned *ret, Fault *f)
+{
+        gpointer known = g_hash_table_lookup(files->numbers, path);
+
+        if (known) {
+                *ret = GPOINTER_TO_UINT(known);
+                return 0;
+        }
+        if (files->fds->len >= RUN_FDS_MAX - _RUN_FD_MAX)
+                return fault_set(f, FAULT_LIMITS_EXCEEDED,
+                                 "the disks have more than %d layers at these points, too many to "
+                                 "be read at once; use points with fewer snapshots below them, or "
+                                 "make chain_depth_max smaller",
+                                 RUN_FDS_MAX - _RUN_FD_MAX);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return fault_set_errno(f, FAULT_DIFF_FAILED, errno, "cannot open layer '%s'", path);
+        *ret = 3 + files->fds->len;
+        (void) g_array_append_val(files->fds, fd);
+        (void) g_hash_table_insert(files->numbers, (char *) path, GUINT_TO_POINTER(*ret));
+        return 0;
+}
+
+static int open_disk(const SideDisk *disk, Files *files, GString *argument, Fault *f)
 {
         g_string_append_printf(argument, "%s=", disk->target);
         for (guint i = 0; i < disk->paths->len; i++) {
-                const char *path = disk->paths->pdata[i];
-                int fd = open(path, O_RDONLY | O_CLOEXEC);
-                if (fd < 0)
-                        return fault_set_errno(f, FAULT_DIFF_FAILED, errno,
-                                               "cannot open layer '%s'", path);
-                (void) g_array_append_val(fds, fd);
+                unsigned number;
+
+                int r = open_layer(files, disk->paths->pdata[i], &number, f);
+                if (r < 0)
+                        return r;
                 g_string_append_printf(
-                        argument, "%s%u:%s", i ? "," : "", 3 + fds->len - 1,
+                        argument, "%s%u:%s", i ? "," : "", number,
                         image_format_to_string(g_array_index(disk->formats, ImageFormat, i)));
         }
         return 0;
@@ -42,12 +71,12 @@ static void add_argument(GPtrArray *argv, const char *text)
 }
 
 /* `option` once for each disk, with the descriptors of its layers. */
-static int open_side(const Side *side, const char *option, GArray *fds, GPtrArray *argv, Fault *f)
+static int open_side(const Side *side, const char *option, Files *files, GPtrArray *argv, Fault *f)
 {
         for (guint i = 0; side->disks && i < side->disks->len; i++) {
                 g_autoptr(GString) argument = g_string_new(NULL);
 
-                int r = open_disk(side->disks->pdata[i], fds, argument, f);
+                int r = open_disk(side->disks->pdata[i], files, argument, f);
                 if (r < 0)
                         return r;
                 add_argument(argv, option);
@@ -166,7 +195,9 @@ int diff_run(void *request, Fault *f)
 {
         DiffRequest *q = request;
         g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
+        g_autoptr(GHashTable) numbers = g_hash_table_new(g_str_hash, g_str_equal);
         g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
+        Files files = {fds, numbers};
         g_autofree char *size_max = g_strdup_printf("%" G_GUINT64_FORMAT, q->diff->size_max);
         int status = 0;
         Fault why = {0};
@@ -183,9 +214,9 @@ int diff_run(void *request, Fault *f)
         add_kind(argv, q->diff);
         add_argument(argv, "--max-output");
         add_argument(argv, size_max);
-        int r = open_side(&q->diff->from, "--old", fds, argv, f);
+        int r = open_side(&q->diff->from, "--old", &files, argv, f);
         if (r == 0)
-                r = open_side(&q->diff->to, "--new", fds, argv, f);
+                r = open_side(&q->diff->to, "--new", &files, argv, f);
         if (r < 0)
                 return r;
         r = run(q, argv, fds, &status, &why);

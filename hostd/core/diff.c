@@ -2,11 +2,13 @@
 #include "core/diff-private.h"
 
 #include "base/cleanup.h"
+#include "base/escape.h"
 #include "base/log.h"
 #include "base/quantity.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Bytes of a document that are always allowed. */
@@ -354,18 +356,23 @@ int file_at_start(Sandbox *s, Caller *caller, const FileAtSpec *spec, DiffDone d
                             .size_max = spec->size_max,
                             .done = done,
                             .userdata = userdata};
+        size_t size = strlen(spec->path);
+        g_autofree char *path =
+                spec->is_escaped ? escape_undo(spec->path, &size) : g_strdup(spec->path);
         Diff *q;
 
-        if (spec->path[0] != '/')
+        if (path[0] != '/' || strlen(path) != size)
                 return fault_set(f, FAULT_INVALID_ARGUMENT, "'%.200s' is not an absolute path",
                                  spec->path);
         int r = prepare(s, &asked, &q, f);
         if (r < 0)
                 return r;
-        q->path = g_strdup(spec->path);
+        q->path = TAKE_PTR(path);
         q->to.name = g_strdup(spec->point);
         Json *detail = json_object_new_object();
         add_detail(detail, "path", spec->path);
+        if (spec->is_escaped)
+                (void) json_object_object_add(detail, "escaped", json_object_new_boolean(true));
         add_detail(detail, "point", spec->point);
         return start(q, s, caller, spec->is_archive ? "file.extract_at" : "file.read_at", detail,
                      f);

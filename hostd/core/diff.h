@@ -21,6 +21,7 @@ int diff_start(Sandbox *s, Caller *caller, const DiffSpec *spec, DiffDone done, 
 
 typedef struct FileAtSpec {
         const char *path; /* absolute */
+        bool is_escaped;  /* it is text of escape_print() */
         const char *point;
         bool is_archive;   /* a pax archive of the file or directory, else a file's content */
         uint64_t size_max; /* bytes; 0 for as many as the host allows */

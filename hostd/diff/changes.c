@@ -152,6 +152,8 @@ static void put_state(ChangeList *list, unsigned filesystem, ChangeKind change,
 
         put(list->bytes, flags);
         put(list->bytes, filesystem);
+        put(list->bytes, old ? old->ino : 0);
+        put(list->bytes, new ? new->ino : 0);
         put(list->bytes, old ? was->mode : 0);
         put(list->bytes, new ? is->mode : 0);
         put(list->bytes, old ? was->uid : 0);
@@ -239,6 +241,8 @@ bool change_cursor_next(ChangeCursor *cursor)
         change->old_capability = flags >> 10 & 1;
         change->new_capability = flags >> 11 & 1;
         change->filesystem = (unsigned) take(&at);
+        change->old_ino = (uint32_t) take(&at);
+        change->new_ino = (uint32_t) take(&at);
         change->old_mode = (uint32_t) take(&at);
         change->new_mode = (uint32_t) take(&at);
         change->old_uid = (uint32_t) take(&at);

@@ -2,7 +2,7 @@
 #pragma once
 
 /* What is kept in memory of all changes of a diff: their paths, and what may matter of each when it
- * is known what they mean. Some 20 bytes a change: paths share what they begin with.
+ * is known what they mean. Some 25 bytes a change: paths share what they begin with.
  *
  * Changes come sorted as in the report: within one file system by path, component by component, by
  * bytes. A change's index is its place in the document's "changes". */
@@ -17,6 +17,7 @@ typedef struct Change {
         bool only_time;    /* of its metadata only the modification time differs */
         bool old_capability, new_capability;
         unsigned filesystem;
+        uint32_t old_ino, new_ino; /* 0 on the side where it is not */
         uint32_t old_mode, new_mode;
         uint32_t old_uid, new_uid, new_gid;
         uint64_t size; /* bytes, of the side that `kind` is of */

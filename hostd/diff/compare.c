@@ -139,12 +139,22 @@ static int read_shown(Content *content, Shown *shown, Fault *f)
         return content_read(content, 0, shown->content, size, f);
 }
 
+/* That is said once of a path. */
+static void say_too_large(const Comparison *c, const Side *side)
+{
+        if (side == &c->new || !c->new.ino)
+                report_path_not_read(c->report, (const char *) c->path->data, c->path->len,
+                                     "it is too large to be hashed: that it differs is all that "
+                                     "is known of its content");
+}
+
 /* `content` is opened where it was not yet. */
 static int show(const Comparison *c, const Side *side, Content **content, const GPtrArray *xattrs,
                 bool show_xattrs, Shown *shown, Fault *f)
 {
         shown->state = (FileState){
                 .attributes = side->attributes,
+                .ino = side->ino,
                 .xattrs = xattrs,
                 .show_xattrs = show_xattrs,
         };
@@ -157,6 +167,10 @@ static int show(const Comparison *c, const Side *side, Content **content, const 
         }
         if (side->attributes.kind == KIND_SYMLINK)
                 return read_target(*content, side, shown, f);
+        if (side->attributes.size > CONTENT_HASHED_MAX) {
+                say_too_large(c, side);
+                return 0;
+        }
         shown->state.sha256 = shown->sha256;
         int r = content_sha256(*content, shown->sha256, f);
         if (r == 0 && report_wants_content(c->report, side->attributes.size))
@@ -199,6 +213,7 @@ static int report_both(Comparison *c, ChangeKind change, Content **old, Content 
                 is.state.content = NULL;
                 was.state = is.state;
                 was.state.attributes = c->old.attributes;
+                was.state.ino = c->old.ino;
                 was.state.xattrs = old_xattrs;
         } else if (r == 0) {
                 r = show(c, &c->old, old, old_xattrs, show_xattrs, &was, f);
@@ -249,7 +264,13 @@ static int visit(Comparison *c, unsigned which, uint32_t ino, Fault *f)
         return 0;
 }
 
-/* Equal inodes, and nothing of what they point to may differ: one listing serves both. */
+static bool is_suspect(const void *data, uint32_t ino)
+{
+        return suspects_has(data, ino);
+}
+
+/* Equal inodes, and nothing of what they point to may differ: one listing serves both, of the
+ * suspects where they are known. */
 static int read_shared(Comparison *c, Directory **ret, Fault *f)
 {
         g_autoptr(Content) content = NULL;
@@ -258,7 +279,8 @@ static int read_shared(Comparison *c, Directory **ret, Fault *f)
         int r = open_content(&c->new, &content, f);
         if (r < 0 || !content_is_unchanged(content, c->same.delta))
                 return r;
-        return filesystem_read_directory(c->new.fs, c->new.ino, ret, f);
+        return filesystem_search_directory(c->new.fs, c->new.ino, c->suspects ? is_suspect : NULL,
+                                           c->suspects, ret, f);
 }
 
 static int read_side(Comparison *c, unsigned which, const Side *side, Directory **ret, Fault *f)
@@ -398,6 +420,19 @@ static int walk(Comparison *c, Fault *f)
         return r;
 }
 
+/* A walk goes through all inodes and directories, what is known goes to few of them. */
+static Suspects *find_suspects(Filesystem *old, Filesystem *new, const Delta *delta)
+{
+        view_set_read_ahead(old->view, false);
+        view_set_read_ahead(new->view, false);
+        Suspects *suspects = suspects_find(old, new, delta);
+        if (!suspects) {
+                view_set_read_ahead(old->view, true);
+                view_set_read_ahead(new->view, true);
+        }
+        return suspects;
+}
+
 int compare_filesystems(Filesystem *old, Filesystem *new, const Delta *delta, CompareMode mode,
                         Report *out, Fault *f)
 {
@@ -408,7 +443,7 @@ int compare_filesystems(Filesystem *old, Filesystem *new, const Delta *delta, Co
         c->fs[1] = c->new.fs = new;
         c->same = sameness_of(old, new, delta);
         if (mode == COMPARE_CHANGED && old && new &&delta)
-                suspects = suspects_find(old, new, delta);
+                suspects = find_suspects(old, new, delta);
         c->suspects = suspects;
         c->report = out;
         c->frames = g_array_new(FALSE, FALSE, sizeof(Frame));

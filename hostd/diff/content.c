@@ -355,6 +355,7 @@ int content_sha256(Content *content, char ret_hex[static SHA256_HEX_SIZE], Fault
         g_autofree uint8_t *buffer = g_malloc(MAX(chunk, 1));
         struct sha256_ctx sum;
 
+        g_assert(content->size <= CONTENT_HASHED_MAX);
         sha256_init(&sum);
         for (uint64_t offset = 0; offset < content->size;) {
                 size_t n = (size_t) MIN(content->size - offset, chunk);

@@ -35,4 +35,9 @@ bool content_is_unchanged(const Content *content, const Delta *delta);
  * NULL where nothing is known. */
 int content_equal(Content *old, Content *new, const Delta *delta, bool *ret, Fault *f);
 
+/* Of at most CONTENT_HASHED_MAX bytes: a file of holes can be larger than can ever be read, and is
+ * made in no time. A fuzzer has less time. */
+#ifndef CONTENT_HASHED_MAX
+#define CONTENT_HASHED_MAX (UINT64_C(16) << 30)
+#endif
 int content_sha256(Content *content, char ret_hex[static SHA256_HEX_SIZE], Fault *f);

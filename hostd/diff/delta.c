@@ -56,7 +56,7 @@ static int mark_above(Delta *delta, Chain *chain, unsigned common, uint64_t size
         return 0;
 }
 
-static int delta_new_empty(uint64_t size, Delta **ret, Fault *f)
+int delta_new_empty(uint64_t size, Delta **ret, Fault *f)
 {
         g_autoptr(Delta) delta = g_new0(Delta, 1);
 

@@ -14,6 +14,9 @@ typedef struct Delta Delta;
 /* Of a disk. FAULT_IMAGE_REFUSED, IO, NO_MEMORY. */
 int delta_new(Chain *old, Chain *new, Delta **ret, Fault *f);
 
+/* Of `size` bytes of which none is marked yet. FAULT_NO_MEMORY. */
+int delta_new_empty(uint64_t size, Delta **ret, Fault *f);
+
 /* Of a volume that may be on other places of other disks than it was; `disks` has the delta of each
  * disk, by its number. FAULT_NO_MEMORY. */
 int delta_new_volume(const Volume *old, const Volume *new, Delta *const *disks, Delta **ret,

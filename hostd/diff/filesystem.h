@@ -55,6 +55,11 @@ bool filesystem_find_inode(const Filesystem *fs, uint32_t ino, uint64_t *ret_off
 
 int filesystem_read_directory(Filesystem *fs, uint32_t ino, Directory **ret, Fault *f);
 
+/* Of the entries only those whose inodes are wanted. */
+typedef bool (*InodeWanted)(const void *data, uint32_t ino);
+int filesystem_search_directory(Filesystem *fs, uint32_t ino, InodeWanted wanted, const void *data,
+                                Directory **ret, Fault *f);
+
 Directory *directory_free(Directory *directory);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Directory, directory_free)
 const Entry *directory_entry(const Directory *directory, unsigned i); /* NULL at the end */

@@ -13,7 +13,7 @@
 #define FIRST_SIZE 8192
 
 /* The directory that changes are in, kept while they come in order: its entries are looked up once,
- * not once for each. */
+ * not once for each. Only for what is mounted on the root. */
 typedef struct Walk {
         Meaning *m;
         GString *path[2];
@@ -116,22 +116,36 @@ static void load_directory(Walk *walk, int side, Span path)
         (void) filesystem_read_directory(found.fs, found.file.ino, &walk->directory[side], NULL);
 }
 
+/* Of what is on the root the inode is known, and the root is open. */
+static bool find_file(Walk *walk, int side, const ChangeCursor *cursor, Filesystem **ret_fs,
+                      LookupFile *ret)
+{
+        const Change *change = &cursor->change;
+        uint32_t ino = side == SIDE_OLD ? change->old_ino : change->new_ino;
+        Span path = change_cursor_path(cursor), name = span_basename(path);
+        const Entry *entry = NULL;
+
+        *ret_fs = walk->m->trees[side]->storage->root->fs;
+        if (change->filesystem > 0 || ino == 0) {
+                load_directory(walk, side, span_dirname(path));
+                *ret_fs = walk->fs[side];
+                if (walk->directory[side])
+                        entry = directory_find(walk->directory[side], name.bytes, name.size);
+                ino = entry ? entry->inode : 0;
+        }
+        return ino > 0 && lookup_inode(*ret_fs, ino, ret, NULL) == 0;
+}
+
 /* The file's text, or its first bytes; false where it is no text. */
-static bool read_text(Walk *walk, int side, Span path, char **ret, Span *ret_text)
+static bool read_text(Walk *walk, int side, const ChangeCursor *cursor, char **ret, Span *ret_text)
 {
         Filesystem *fs;
         g_autoptr(Content) content = NULL;
         g_autofree char *bytes = NULL;
         LookupFile file;
-        const Entry *entry = NULL;
-        Span name = span_basename(path);
 
-        load_directory(walk, side, span_dirname(path));
-        fs = walk->fs[side];
-        if (walk->directory[side])
-                entry = directory_find(walk->directory[side], name.bytes, name.size);
-        if (!entry || lookup_inode(fs, entry->inode, &file, NULL) < 0 ||
-            file.attributes.kind != KIND_FILE || lookup_open(fs, &file, &content, NULL) < 0)
+        if (!find_file(walk, side, cursor, &fs, &file) || file.attributes.kind != KIND_FILE ||
+            lookup_open(fs, &file, &content, NULL) < 0)
                 return false;
         size_t size = (size_t) MIN(content_size(content), SCAN_SIZE_MAX);
         size_t first = MIN(size, FIRST_SIZE);
@@ -185,13 +199,13 @@ static void find_secrets(Walk *walk, const ChangeCursor *cursor)
 
         if (cursor->change.kind != KIND_FILE || cursor->change.change == CHANGE_REMOVED ||
             cursor->change.change == CHANGE_METADATA || !span_starts_with(path, "/") ||
-            !read_text(walk, SIDE_NEW, path, &bytes, &text))
+            !read_text(walk, SIDE_NEW, cursor, &bytes, &text))
                 return;
         g_autoptr(GArray) secrets = secrets_find(text);
         if (secrets->len == 0)
                 return;
         if (cursor->change.change == CHANGE_MODIFIED)
-                (void) read_text(walk, SIDE_OLD, path, &old_bytes, &old);
+                (void) read_text(walk, SIDE_OLD, cursor, &old_bytes, &old);
         g_autoptr(GArray) old_secrets = secrets_find(old);
         for (unsigned i = 0; i < secrets->len; i++) {
                 const Secret *secret = &g_array_index(secrets, Secret, i);
@@ -212,8 +226,8 @@ static void find_lines(Walk *walk, const ChangeCursor *cursor, const char *kind,
         g_autofree char *bytes = NULL, *old_bytes = NULL;
         Span text = {"", 0}, old = {"", 0};
 
-        (void) read_text(walk, SIDE_NEW, change_cursor_path(cursor), &bytes, &text);
-        (void) read_text(walk, SIDE_OLD, change_cursor_path(cursor), &old_bytes, &old);
+        (void) read_text(walk, SIDE_NEW, cursor, &bytes, &text);
+        (void) read_text(walk, SIDE_OLD, cursor, &old_bytes, &old);
         g_autoptr(GArray) lines = line_changes(old, text, line_is_no_comment);
         for (unsigned i = 0; i < lines->len && i < 100; i++) {
                 const LineChange *line = &g_array_index(lines, LineChange, i);

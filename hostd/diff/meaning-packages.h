@@ -30,5 +30,8 @@ void claim_end(Claim *claim);
 /* The packages of `owners` that are in the side's list: those that changed. */
 GHashTable *packages_changed(const Meaning *m, PackageManager manager, int side);
 
+/* Writes the packages that changed and what else is known from whom files belong to. */
+void packages_report(Meaning *m);
+
 /* rpm's part: compares its databases, and lets its packages claim files. */
 void meaning_rpm(Meaning *m);

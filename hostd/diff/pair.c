@@ -97,14 +97,29 @@ static unsigned rate_pair(const Pairing *pairing, const Pair *pair)
         return rate;
 }
 
+static unsigned count_readable(const Storage *storage)
+{
+        unsigned n = 0;
+        Place *place;
+
+        for (unsigned i = 0; (place = storage_place(storage, i)) != NULL; i++)
+                n += place_is_readable(place);
+        return n;
+}
+
 /* What looks most like a root at both points, the older one's word counting as much: what was done
  * to the disks since must not hide where the root is. */
 static void find_roots(Pairing *pairing, Place **ret_old, Place **ret_new)
 {
         const Pair *best = NULL;
         unsigned best_rate = 0;
+        bool is_only = pairing->pairs->len == 1 && count_readable(pairing->old) == 1 &&
+                       count_readable(pairing->new) == 1;
 
-        for (unsigned i = 0; best_rate < 2 * ROOT_RATE_MAX && i < pairing->pairs->len; i++) {
+        if (is_only)
+                best = &g_array_index(pairing->pairs, Pair, 0);
+        for (unsigned i = 0; !is_only && best_rate < 2 * ROOT_RATE_MAX && i < pairing->pairs->len;
+             i++) {
                 const Pair *pair = &g_array_index(pairing->pairs, Pair, i);
                 unsigned rate = rate_pair(pairing, pair);
 

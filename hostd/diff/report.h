@@ -26,12 +26,13 @@
  * "change" is added, removed, modified (content, target or device number), metadata (mode, owner,
  * group, mtime or extended attributes only) or type; "kind" is the new one, the old one for
  * removed. "old" is absent for added, "new" for removed. "mode" has the permission bits, octal. A
- * regular file has "sha256", a symbolic link "target" and "target_b64", a device "device" ("8:1").
- * For a change of type "old" has a "kind" of its own. Where extended attributes differ, both sides
- * have "xattrs" (name → base64). "path" and "target" are for printing (base/escape.h); the _b64
- * ones are exact. "path" is as the guest sees it: below the file system's "mounted_at", or else
- * from its own root; "filesystem" is its index, absent for 0. Changes come one file system after
- * the other, each sorted by path, component by component, by bytes: /a, /a/b, /a.b.
+ * regular file has "sha256", but not one of more than CONTENT_HASHED_MAX bytes, a symbolic link
+ * "target" and "target_b64", a device "device" ("8:1"). For a change of type "old" has a "kind" of
+ * its own. Where extended attributes differ, both sides have "xattrs" (name → base64). "path" and
+ * "target" are for printing (base/escape.h); the _b64 ones are exact. "path" is as the guest sees
+ * it: below the file system's "mounted_at", or else from its own root; "filesystem" is its index,
+ * absent for 0. Changes come one file system after the other, each sorted by path, component by
+ * component, by bytes: /a, /a/b, /a.b.
  *
  * With contents, regular files that are text (UTF-8 without NUL, at most 256 KiB) and were added,
  * removed, modified or changed their type have "content_b64", up to 16 MiB in all; after that
@@ -63,6 +64,7 @@ typedef enum ChangeKind {
 /* One side of a change. What does not apply is NULL. */
 typedef struct FileState {
         Attributes attributes;
+        uint32_t ino;
         const char *sha256;
         const char *target; /* no NUL; target_size bytes */
         size_t target_size;

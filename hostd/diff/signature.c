@@ -8,6 +8,14 @@
 #define SUPERBLOCK_OFFSET 1024
 #define MARK_MAX          16
 
+/* Most marks are in the first bytes, which are read once for all. */
+#define HEAD_BYTES 8192
+
+typedef struct Head {
+        const Volume *volume;
+        uint8_t bytes[HEAD_BYTES];
+} Head;
+
 typedef struct Mark {
         const char *type;
         uint32_t offset, length;
@@ -37,21 +45,25 @@ static const Mark marks[] = {
         {"iso9660", 32769, 5, "CD001"},
 };
 
-static int is_marked(const Volume *volume, const Mark *mark, bool *ret, Fault *f)
+static int is_marked(const Head *head, const Mark *mark, bool *ret, Fault *f)
 {
         uint8_t bytes[MARK_MAX];
 
         *ret = false;
-        if (volume_size(volume) < mark->offset + mark->length)
+        if (volume_size(head->volume) < mark->offset + mark->length)
                 return 0;
-        int r = volume_read(volume, mark->offset, bytes, mark->length, f);
+        if (mark->offset + mark->length <= HEAD_BYTES) {
+                *ret = memcmp(head->bytes + mark->offset, mark->bytes, mark->length) == 0;
+                return 0;
+        }
+        int r = volume_read(head->volume, mark->offset, bytes, mark->length, f);
         if (r == 0)
                 *ret = memcmp(bytes, mark->bytes, mark->length) == 0;
         return r;
 }
 
 /* As blkid tells them apart. A device for an external journal has the same mark. */
-static int name_ext(const Volume *volume, const char **ret, Fault *f)
+static const char *name_ext(const Head *head)
 {
         static const uint32_t of_ext3_incompat = EXT2_FEATURE_INCOMPAT_FILETYPE |
                                                  EXT3_FEATURE_INCOMPAT_RECOVER |
@@ -60,29 +72,29 @@ static int name_ext(const Volume *volume, const char **ret, Fault *f)
                 EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER | EXT2_FEATURE_RO_COMPAT_LARGE_FILE;
         struct ext2_super_block super;
 
-        int r = volume_read(volume, SUPERBLOCK_OFFSET, &super, sizeof(super), f);
-        if (r < 0)
-                return r;
+        memcpy(&super, head->bytes + SUPERBLOCK_OFFSET, sizeof(super));
         uint32_t compat = GUINT32_FROM_LE(super.s_feature_compat);
         uint32_t incompat = GUINT32_FROM_LE(super.s_feature_incompat);
         uint32_t ro_compat = GUINT32_FROM_LE(super.s_feature_ro_compat);
         if (incompat & EXT3_FEATURE_INCOMPAT_JOURNAL_DEV)
-                *ret = "jbd";
-        else if ((incompat & ~of_ext3_incompat) || (ro_compat & ~of_ext3_ro))
-                *ret = "ext4";
-        else
-                *ret = compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL ? "ext3" : "ext2";
-        return 0;
+                return "jbd";
+        if ((incompat & ~of_ext3_incompat) || (ro_compat & ~of_ext3_ro))
+                return "ext4";
+        return compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL ? "ext3" : "ext2";
 }
 
 int signature_read(const Volume *volume, Signature *ret, Fault *f)
 {
         Signature signature = {0};
+        Head head = {.volume = volume};
 
+        int r = volume_read(volume, 0, head.bytes, sizeof(head.bytes), f);
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < G_N_ELEMENTS(marks) && !signature.also; i++) {
                 bool found = false;
 
-                int r = is_marked(volume, &marks[i], &found, f);
+                r = is_marked(&head, &marks[i], &found, f);
                 if (r < 0)
                         return r;
                 if (!found)
@@ -94,11 +106,8 @@ int signature_read(const Volume *volume, Signature *ret, Fault *f)
         }
         if (!signature.type)
                 signature.type = "unknown";
-        if (strcmp(signature.type, "ext") == 0) {
-                int r = name_ext(volume, &signature.type, f);
-                if (r < 0)
-                        return r;
-        }
+        if (strcmp(signature.type, "ext") == 0)
+                signature.type = name_ext(&head);
         *ret = signature;
         return 0;
 }

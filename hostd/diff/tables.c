@@ -7,6 +7,9 @@
 
 #define PIECE_BYTES 16384
 
+/* What is compared at once: a cluster of a usual image. */
+#define RUN_BYTES 65536
+
 static uint64_t table_bytes(const Filesystem *fs)
 {
         return (uint64_t) fs->ext2->super->s_inodes_per_group * fs->inode_size;
@@ -71,8 +74,8 @@ int tables_find_changed(Filesystem *old, Filesystem *new, const Delta *delta, GA
                         Fault *f)
 {
         uint32_t per_group = old->ext2->super->s_inodes_per_group, size = old->inode_size;
-        uint32_t step = PIECE_BYTES / size;
-        g_autofree uint8_t *buffers = g_malloc(2 * PIECE_BYTES);
+        uint32_t step = RUN_BYTES / size;
+        g_autofree uint8_t *buffers = g_malloc(2 * RUN_BYTES);
 
         for (dgrp_t group = 0; group < old->ext2->group_desc_count; group++) {
                 uint64_t table = ext2fs_inode_table_loc(old->ext2, group) * old->block_size;

@@ -5,9 +5,11 @@
 
 #include <string.h>
 
-/* Read-ahead and cache: inode tables and directories are read in small steps, near each other. */
-#define CACHE_CHUNK 16384
-#define CACHE_SLOTS 256
+/* Read-ahead and cache: inode tables and directories are read in small steps, near each other.
+ * Larger reads are not cached. */
+#define CHUNK_AHEAD  16384
+#define CHUNK_SINGLE 4096
+#define CACHE_SLOTS  256
 
 typedef struct Redirect {
         uint64_t block;
@@ -25,6 +27,7 @@ struct View {
         uint64_t length;
         uint32_t block_size;
         GHashTable *redirects; /* block → Redirect; NULL while there are none */
+        uint32_t chunk_size;
         Slot slots[CACHE_SLOTS];
         Fault fault;
 };
@@ -35,15 +38,23 @@ View *view_new(const Volume *volume)
 
         view->volume = volume;
         view->length = volume_size(volume);
+        view->chunk_size = CHUNK_AHEAD;
         return view;
+}
+
+static void drop_cache(View *view)
+{
+        for (unsigned i = 0; i < CACHE_SLOTS; i++) {
+                g_free(view->slots[i].bytes);
+                view->slots[i] = (Slot){0};
+        }
 }
 
 View *view_free(View *view)
 {
         if (!view)
                 return NULL;
-        for (unsigned i = 0; i < CACHE_SLOTS; i++)
-                g_free(view->slots[i].bytes);
+        drop_cache(view);
         if (view->redirects)
                 g_hash_table_unref(view->redirects);
         g_free(view);
@@ -55,6 +66,12 @@ uint64_t view_length(const View *view)
         return view->length;
 }
 
+void view_set_read_ahead(View *view, bool reads_ahead)
+{
+        drop_cache(view);
+        view->chunk_size = reads_ahead ? CHUNK_AHEAD : CHUNK_SINGLE;
+}
+
 Fault *view_fault(View *view)
 {
         return &view->fault;
@@ -63,13 +80,13 @@ Fault *view_fault(View *view)
 static int load_chunk(View *view, uint64_t chunk, const uint8_t **ret, Fault *f)
 {
         Slot *slot = &view->slots[chunk % CACHE_SLOTS];
-        uint64_t offset = chunk * CACHE_CHUNK;
-        size_t size = (size_t) MIN(CACHE_CHUNK, view->length - offset);
+        uint64_t offset = chunk * view->chunk_size;
+        size_t size = (size_t) MIN(view->chunk_size, view->length - offset);
 
         if (slot->chunk_plus_1 != chunk + 1) {
                 slot->chunk_plus_1 = 0;
                 if (!slot->bytes)
-                        slot->bytes = g_malloc(CACHE_CHUNK);
+                        slot->bytes = g_malloc(view->chunk_size);
                 int r = volume_read(view->volume, offset, slot->bytes, size, f);
                 if (r < 0)
                         return r;
@@ -84,14 +101,14 @@ static int read_plain(View *view, uint64_t offset, void *buffer, size_t size, Fa
 {
         char *p = buffer;
 
-        if (size >= CACHE_CHUNK)
+        if (size >= CHUNK_AHEAD)
                 return volume_read(view->volume, offset, buffer, size, f);
         while (size > 0) {
-                size_t in_chunk = (size_t) (offset % CACHE_CHUNK);
-                size_t n = MIN(size, CACHE_CHUNK - in_chunk);
+                size_t in_chunk = (size_t) (offset % view->chunk_size);
+                size_t n = MIN(size, view->chunk_size - in_chunk);
                 const uint8_t *bytes = NULL;
 
-                int r = load_chunk(view, offset / CACHE_CHUNK, &bytes, f);
+                int r = load_chunk(view, offset / view->chunk_size, &bytes, f);
                 if (r < 0)
                         return r;
                 memcpy(p, bytes + in_chunk, n);

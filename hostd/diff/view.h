@@ -21,6 +21,10 @@ uint64_t view_length(const View *view);
 /* Exactly `size` bytes; reading beyond the end is FAULT_DIFF_FAILED. Small reads are cached. */
 int view_read(View *view, uint64_t offset, void *buffer, size_t size, Fault *f);
 
+/* Whether what follows a small read is read with it: it is at first. Who goes to few places that
+ * are far apart reads and copies less without. */
+void view_set_read_ahead(View *view, bool reads_ahead);
+
 /* True: the range reads as zeros, and nothing has to be read to know it. False: it may as well. */
 bool view_is_hole(View *view, uint64_t offset, uint64_t size);
 

@@ -109,7 +109,22 @@ static bool is_undone(const char *bytes, size_t size)
 
         g_free(g_steal_pointer(&again));
         again = undo(escaped, &n);
-        return n == size && memcmp(again, bytes, n) == 0 && g_utf8_validate(escaped, -1, NULL);
+        if (n != size || memcmp(again, bytes, n) != 0)
+                return false;
+        g_free(again);
+        again = escape_undo(escaped, &n);
+        return n == size && memcmp(again, bytes, n) == 0 && again[n] == '\0' &&
+               g_utf8_validate(escaped, -1, NULL);
+}
+
+static void test_typed(void)
+{
+        static const char typed[] = "/a\\b\\x\\xg0\\xfF\\x5cx41\\x4";
+        size_t size;
+        g_autofree char *bytes = escape_undo(typed, &size);
+
+        tap_is_str(bytes, "/a\\b\\x\\xg0\xff\\x41\\x4", "a backslash that is no escape stays");
+        tap_is_int(size, strlen(bytes), "with its size");
 }
 
 /* What can be undone maps no two inputs onto one text. */
@@ -229,6 +244,7 @@ int main(void)
         test_lines();
         test_table();
         test_undo();
+        test_typed();
         test_into();
         return tap_done();
 }

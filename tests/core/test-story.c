@@ -69,7 +69,7 @@ static void expect_diff(const char *from, const char *to, const char *layers, co
                 g_string_append_printf(names, "%s%s", i > 1 ? " " : "", file);
         }
         shown = g_string_free(names, FALSE);
-        tap_is_str(shown, layers, "by the layers of both chains, the old one first");
+        tap_is_str(shown, layers, "by the layers of both chains, each once, the old one first");
 }
 
 static void test_diff(void)
@@ -83,10 +83,9 @@ static void test_diff(void)
         tap_ok(!fake_host_is_frozen(sandbox_row(get_sandbox("web"))->id.text), "and is thawed");
         expect_trail("snapshot.create", 1);
 
-        expect_diff("template", "clean", "vda.img 1-vda.qcow2 vda.img",
-                    "the template and a snapshot");
+        expect_diff("template", "clean", "vda.img 1-vda.qcow2", "the template and a snapshot");
         before = describe_world();
-        expect_diff("clean", "now", "1-vda.qcow2 vda.img 2-vda.qcow2 1-vda.qcow2 vda.img",
+        expect_diff("clean", "now", "1-vda.qcow2 vda.img 2-vda.qcow2",
                     "a snapshot and what is now");
         (void) is_same_world(before, "which leaves no hidden layer behind");
         expect_trail("sandbox.diff", 2);

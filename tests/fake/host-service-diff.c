@@ -2,6 +2,7 @@
 #include "tests/fake/host-service.h"
 
 #include "base/cleanup.h"
+#include "base/escape.h"
 #include "base/file.h"
 
 #include <fcntl.h>
@@ -78,24 +79,32 @@ int diff(sd_bus_message *m, void *userdata, sd_bus_error *e)
         return sd_bus_reply_method_return(m, "h", fd);
 }
 
-/* The file of that base name; refuses one that is larger than the option size_max. */
+/* The file of that base name, which may be escaped; refuses one that is larger than size_max. */
 static int reply_content(sd_bus_message *m, const char *suffix)
 {
         const char *path, *point;
+        bool is_escaped = false;
+        int64_t size_max = INT64_MAX;
         char *key, *value;
+        size_t size;
         int option;
 
         g_assert(sd_bus_message_read(m, "ss", &path, &point) > 0);
         if (!g_str_equal(point, "now") && !g_str_equal(point, "first"))
                 return refuse(m, FAULT_NOT_FOUND, "there is no such snapshot");
-        g_autofree char *name = g_path_get_basename(path);
+        g_assert(sd_bus_message_enter_container(m, 'a', "{sv}") >= 0);
+        while (next_option(m, &key, &value, &option) > 0)
+                if (g_str_equal(key, "escaped"))
+                        is_escaped = g_str_equal(value, "true");
+                else
+                        size_max = strtoll(value, NULL, 10);
+        g_autofree char *exact = is_escaped ? escape_undo(path, &size) : g_strdup(path);
+        g_autofree char *name = g_path_get_basename(exact);
         autofd fd = open_document(name, suffix);
         if (fd < 0)
                 return refuse(m, FAULT_NOT_FOUND, "there is no such file");
-        g_assert(sd_bus_message_enter_container(m, 'a', "{sv}") >= 0);
-        while (next_option(m, &key, &value, &option) > 0)
-                if (strtoll(value, NULL, 10) < lseek(fd, 0, SEEK_END))
-                        return refuse(m, FAULT_LIMITS_EXCEEDED, "it is larger than size_max");
+        if (size_max < lseek(fd, 0, SEEK_END))
+                return refuse(m, FAULT_LIMITS_EXCEEDED, "it is larger than size_max");
         (void) lseek(fd, 0, SEEK_SET);
         return sd_bus_reply_method_return(m, "h", fd);
 }

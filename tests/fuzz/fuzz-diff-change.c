@@ -1,164 +1,332 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Bytes that are changed in a small file system: what the comparison finds from the delta, against
- * what its walk finds. Each record of 4 bytes is a place (3 bytes, of which the upper six bits say
- * in which point: the new one, else the base of both) and a value.
+/* The engine that compares ext4, on two small file systems in memory whose structures are changed:
+ * what is found from the delta, against what a walk finds.
+ *
+ * The first byte chooses the base: diff-change.qcow2 has extents, indexes, a deep and an indexed
+ * directory, inline data and attributes; diff-journal.qcow2 a journal that is not replayed yet.
+ * Neither has checksums, past which hardly any change would get; diff-checksums.qcow2 has. Then
+ * come records of 6 bytes: in which point and in which kind of block, where there, what is done and
+ * with which value.
  *
  * A base with damage shows only that nothing crashes or hangs. With the base as it was made, the
  * new point can be anything: where the walk comes to an end, both reports have to be equal. */
 
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "diff/chain.h"
-#include "diff/disk.h"
-#include "diff/report.h"
+#include "diff/bytes.h"
+#include "diff/compare.h"
+#include "diff/references.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define BASE         "tests/fuzz/diff-change.qcow2"
-#define SIZE         393216
-#define CLUSTER      4096
-#define N_CLUSTERS   (SIZE / CLUSTER)
-#define USED         92160 /* where the base has anything */
-#define RECORD       4
-#define RECORDS_MAX  64
-#define OVERLAY_SIZE ((3 + N_CLUSTERS + 1) * CLUSTER)
+#define BASES       3
+#define RECORD      6
+#define RECORDS_MAX 32
+#define PIECE_MAX   1024
+#define CHUNK       65536 /* of a delta */
+#define REPORT_MAX  (1 << 20)
+
+/* Kinds of blocks; how often each is chosen is in `weights`. */
+typedef enum Area { SUPER, DESCRIPTORS, INODES, ENTRIES, INDEXES, XATTRS, DATA, ANY, AREAS } Area;
+
+static const uint8_t weights[16] = {SUPER,  DESCRIPTORS, INODES,  INODES,  INODES,  INODES,
+                                    INODES, ENTRIES,     ENTRIES, ENTRIES, INDEXES, INDEXES,
+                                    XATTRS, DATA,        DATA,    ANY};
+
+typedef struct Point {
+        uint8_t *bytes; /* those of the file behind the volume */
+        Chain *chain;
+        Volume *volume;
+} Point;
+
+typedef struct Base {
+        size_t size, block_size;
+        uint8_t *bytes; /* as it was made */
+        Point points[2];
+        GArray *areas[AREAS]; /* of uint32_t: blocks */
+} Base;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void load_base(uint8_t *bytes)
+static void must(int r, const Fault *f)
 {
-        static uint8_t base[SIZE];
-        static bool is_loaded;
-        g_autoptr(Chain) chain = NULL;
-        Fault fault = {0};
-
-        if (!is_loaded) {
-                int r = chain_open_path(BASE, DISK_QCOW2, NULL, &chain, &fault);
-                if (r == 0)
-                        r = chain_read(chain, 0, base, SIZE, &fault);
-                if (r < 0)
-                        g_error("%s; run this where tests/ is", fault.message);
-                is_loaded = true;
-        }
-        memcpy(bytes, base, SIZE);
-}
-
-static void put_u32(uint8_t *bytes, uint32_t value)
-{
-        value = GUINT32_TO_BE(value);
-        memcpy(bytes, &value, sizeof(value));
-}
-
-static void put_u64(uint8_t *bytes, uint64_t value)
-{
-        value = GUINT64_TO_BE(value);
-        memcpy(bytes, &value, sizeof(value));
-}
-
-/* A qcow2 image that holds the clusters in which the disks differ; its L2 table is cluster 2. */
-static size_t make_overlay(const uint8_t *old, const uint8_t *new, uint8_t *image)
-{
-        size_t next = 3;
-
-        memset(image, 0, OVERLAY_SIZE);
-        put_u32(image, 0x514649fb);
-        put_u32(image + 4, 3);
-        put_u64(image + 8, 512);
-        put_u32(image + 16, 4);
-        put_u32(image + 20, 12);
-        put_u64(image + 24, SIZE);
-        put_u32(image + 36, 1);
-        put_u64(image + 40, CLUSTER);
-        put_u32(image + 56, 1);
-        put_u32(image + 96, 4);
-        put_u32(image + 100, 104);
-        memcpy(image + 512, "base", 4);
-        put_u64(image + CLUSTER, 2 * CLUSTER | UINT64_C(1) << 63);
-        for (size_t i = 0; i < N_CLUSTERS; i++) {
-                if (memcmp(old + i * CLUSTER, new + i *CLUSTER, CLUSTER) == 0)
-                        continue;
-                put_u64(image + 2 * CLUSTER + i * 8, next * CLUSTER | UINT64_C(1) << 63);
-                memcpy(image + next++ * CLUSTER, new + i *CLUSTER, CLUSTER);
-        }
-        put_u64(image + 48, next * CLUSTER);
-        return (next + 1) * CLUSTER;
-}
-
-static int make_file(const uint8_t *data, size_t size)
-{
-        int fd = memfd_create("disk", MFD_CLOEXEC);
-
-        g_assert(fd >= 0 && write_all(fd, data, size) == 0);
-        return fd;
-}
-
-/* The report in a file, or -1. */
-static int compare(const int *fds, CompareMode mode)
-{
-        static const DiskFormat formats[] = {DISK_QCOW2, DISK_RAW};
-        g_autoptr(Chain) old = NULL, new = NULL;
-        autofd out = memfd_create("report", MFD_CLOEXEC);
-        Fault fault = {0};
-
-        g_assert(out >= 0);
-        int r = chain_open_fds(fds + 1, formats + 1, 1, NULL, &old, &fault);
-        if (r == 0)
-                r = chain_open_fds(fds, formats, 2, old, &new, &fault);
         if (r < 0)
-                g_error("%s", fault.message);
-        g_autoptr(Report) report = report_new(out, UINT64_MAX, true, "old", "new");
-        const DiskPair pair = {"vda", old, new};
-        if (disks_compare(&pair, 1, "old", "new", NULL, mode, report, &fault) < 0 ||
-            report_end(report, &fault) < 0)
-                return -1;
-        return TAKE_FD(out);
+                g_error("%s; run this where tests/ is", f->message);
 }
 
-static bool equal(int a, int b)
-{
-        off_t size = lseek(a, 0, SEEK_END);
+/* ---- the bases ---- */
 
-        if (lseek(b, 0, SEEK_END) != size)
-                return false;
-        g_autofree uint8_t *x = g_malloc((size_t) size), *y = g_malloc((size_t) size);
-        return pread_all(a, x, (size_t) size, 0) == 0 && pread_all(b, y, (size_t) size, 0) == 0 &&
-               memcmp(x, y, (size_t) size) == 0;
+static void open_point(Point *point, const Base *base)
+{
+        static const DiskFormat format = DISK_RAW;
+        autofd fd = memfd_create("disk", MFD_CLOEXEC);
+        Fault f = {0};
+
+        g_assert(fd >= 0 && write_all(fd, base->bytes, base->size) == 0);
+        point->bytes = mmap(NULL, base->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        g_assert(point->bytes != MAP_FAILED);
+        must(chain_open_fds(&fd, &format, 1, NULL, &point->chain, &f), &f);
+        point->volume = volume_new_disk(0, point->chain);
+}
+
+typedef struct Sorting {
+        Base *base;
+        Area data_area;
+} Sorting;
+
+static bool sort_blocks(void *data, ReferenceKind kind, uint64_t block, uint64_t count)
+{
+        const Sorting *sorting = data;
+        Area area = kind == REFERENCE_DATA    ? sorting->data_area
+                    : kind == REFERENCE_INDEX ? INDEXES
+                                              : XATTRS;
+
+        /* Of a journal only the begin is used. */
+        for (uint32_t i = 0; i < MIN(count, 64); i++) {
+                uint32_t at = (uint32_t) block + i;
+                g_array_append_val(sorting->base->areas[area], at);
+        }
+        return true;
+}
+
+static void add_blocks(Base *base, Area area, uint64_t block, uint64_t n)
+{
+        for (uint32_t i = 0; i < n; i++) {
+                uint32_t at = (uint32_t) block + i;
+                g_array_append_val(base->areas[area], at);
+        }
+}
+
+static void find_areas(Base *base)
+{
+        g_autoptr(View) view = view_new(base->points[0].volume);
+        g_autoptr(Filesystem) fs = NULL;
+        uint8_t inode[INODE_SIZE_MAX];
+        uint64_t offset;
+        Fault f = {0};
+
+        must(filesystem_open(view, "base", &fs, &f), &f);
+        g_autoptr(References) references = references_new(fs);
+        base->block_size = fs->block_size;
+        for (unsigned i = 0; i < AREAS; i++)
+                base->areas[i] = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+        add_blocks(base, SUPER, 1, 1);
+        add_blocks(base, DESCRIPTORS, 2, 1);
+        add_blocks(base, DESCRIPTORS, ext2fs_block_bitmap_loc(fs->ext2, 0), 1);
+        add_blocks(base, ANY, 0, base->size / base->block_size);
+        for (uint32_t ino = 1; ino <= fs->ext2->super->s_inodes_count; ino++) {
+                g_assert(filesystem_find_inode(fs, ino, &offset));
+                memcpy(inode, base->bytes + offset, fs->inode_size);
+                if (raw_inode_links(inode) == 0)
+                        continue;
+                if (offset % base->block_size == 0)
+                        add_blocks(base, INODES, offset / base->block_size, 1);
+                Sorting sorting = {base, LINUX_S_ISDIR(raw_inode_mode(inode)) ? ENTRIES : DATA};
+                (void) references_visit(references, inode, sort_blocks, &sorting);
+        }
+}
+
+static Base *load_base(unsigned i)
+{
+        static const char *const paths[BASES] = {"tests/fuzz/diff-change.qcow2",
+                                                 "tests/fuzz/diff-journal.qcow2",
+                                                 "tests/fuzz/diff-checksums.qcow2"};
+        static Base bases[BASES];
+        Base *base = &bases[i];
+        g_autoptr(Chain) chain = NULL;
+        Fault f = {0};
+
+        if (base->bytes)
+                return base;
+        must(chain_open_path(paths[i], DISK_QCOW2, NULL, &chain, &f), &f);
+        base->size = (size_t) chain_size(chain);
+        base->bytes = g_malloc(base->size);
+        must(chain_read(chain, 0, base->bytes, base->size, &f), &f);
+        for (unsigned j = 0; j < 2; j++)
+                open_point(&base->points[j], base);
+        find_areas(base);
+        return base;
+}
+
+/* ---- changes ---- */
+
+static size_t place_in(const Base *base, Area area, unsigned where)
+{
+        const GArray *blocks = base->areas[area]->len > 0 ? base->areas[area] : base->areas[ANY];
+        size_t at = where % (blocks->len * base->block_size);
+
+        return g_array_index(blocks, uint32_t, at / base->block_size) * base->block_size +
+               at % base->block_size;
+}
+
+/* Little-endian, but for the journal's numbers: these have either order. */
+static void change_bytes(uint8_t *at, unsigned how, uint64_t value)
+{
+        unsigned width = 1U << (how & 3);
+        uint64_t old = 0;
+
+        memcpy(&old, at, width);
+        if ((how >> 2 & 3) == 1)
+                value = GUINT64_FROM_LE(old) + value;
+        else if ((how >> 2 & 3) == 2)
+                value = GUINT64_FROM_LE(old) ^ value;
+        value = (how >> 5 & 1) ? GUINT64_TO_BE(value << (64 - 8 * width)) : GUINT64_TO_LE(value);
+        memcpy(at, &value, width);
+}
+
+/* Bytes, a name, an entry, an inode or a block from elsewhere. */
+static void copy_bytes(const Base *base, uint8_t *bytes, size_t at, unsigned how, size_t from)
+{
+        static const size_t sizes[] = {4, 12, 64, 256, 1024};
+        size_t n = sizes[(how & 0xff) % G_N_ELEMENTS(sizes)];
+
+        if (n >= 256) {
+                at -= at % n;
+                from -= from % n;
+        }
+        n = MIN(n, base->size - MAX(at, from));
+        memmove(bytes + at, base->bytes + from, n);
+}
+
+/* Where at most PIECE_MAX bytes of both points were changed: to be put right again. */
+static size_t change(Base *base, const uint8_t *record, bool *is_base)
+{
+        Area area = weights[record[0] & 15];
+        unsigned how = record[3];
+        size_t at = place_in(base, area, get_le16(record + 1));
+        bool both = record[0] >> 4 == 15;
+
+        *is_base = both;
+        for (unsigned i = both ? 0 : 1; i < 2; i++) {
+                uint8_t *bytes = base->points[i].bytes;
+                uint64_t value = (uint64_t) (int64_t) (int16_t) get_le16(record + 4);
+
+                if (how >> 6 == 3)
+                        copy_bytes(base, bytes, at, how & 63,
+                                   place_in(base, area, get_le16(record + 4)));
+                else if (at + 8 <= base->size)
+                        change_bytes(bytes + at, how, value);
+        }
+        return at;
+}
+
+static void put_right(Base *base, size_t at)
+{
+        size_t start = at - at % PIECE_MAX, n = MIN(2 * PIECE_MAX, base->size - start);
+
+        for (unsigned i = 0; i < 2; i++)
+                memcpy(base->points[i].bytes + start, base->bytes + start, n);
+}
+
+/* ---- the comparison ---- */
+
+typedef struct Run {
+        View *view;
+        Filesystem *fs;
+} Run;
+
+static bool open_run(Run *run, const Point *point, const char *name)
+{
+        run->view = view_new(point->volume);
+        return filesystem_open(run->view, name, &run->fs, NULL) == 0;
+}
+
+static void close_run(Run *run)
+{
+        (void) filesystem_free(run->fs);
+        (void) view_free(run->view);
+}
+
+static void mark(void *data, uint64_t offset, uint64_t length)
+{
+        delta_mark(data, offset, length);
+}
+
+static Delta *find_delta(const Base *base, const Run *old, const Run *new, const bool *chunks)
+{
+        Delta *delta = NULL;
+        Fault f = {0};
+
+        must(delta_new_empty(base->size, &delta, &f), &f);
+        for (size_t at = 0; at < base->size; at += CHUNK)
+                if (chunks[at / CHUNK])
+                        delta_mark(delta, at, MIN(CHUNK, base->size - at));
+        view_foreach_redirect(old->view, mark, delta);
+        view_foreach_redirect(new->view, mark, delta);
+        return delta;
+}
+
+/* The size of the report, or -1. */
+static ssize_t compare(const Run *old, const Run *new, const Delta *delta, CompareMode mode,
+                       char *text)
+{
+        static int out = -1;
+        static const ReportFilesystem row = {.disk = "vda", .type = "ext4", .uuid = ""};
+        Fault f = {0};
+
+        if (out < 0)
+                out = memfd_create("report", MFD_CLOEXEC);
+        g_assert(out >= 0 && lseek(out, 0, SEEK_SET) == 0);
+        g_autoptr(Report) report = report_new(out, REPORT_MAX, true, "old", "new");
+        report_filesystem(report, &row);
+        report_set_filesystem(report, 0);
+        if (compare_filesystems(old->fs, new->fs, delta, mode, report, &f) < 0 ||
+            report_end(report, &f) < 0) {
+                g_assert(f.code == FAULT_DIFF_FAILED && f.message[0]);
+                (void) snprintf(text, REPORT_MAX, "%s", f.message);
+                return -1;
+        }
+        off_t size = lseek(out, 0, SEEK_CUR);
+        g_assert(size >= 0 && size <= REPORT_MAX && pread_all(out, text, (size_t) size, 0) == 0);
+        return (ssize_t) size;
+}
+
+static void try_both(const Base *base, bool base_is_whole, const bool *chunks)
+{
+        static char changed[REPORT_MAX], walked[REPORT_MAX];
+        Run old = {0}, new = {0};
+
+        if (open_run(&old, &base->points[0], "old") && open_run(&new, &base->points[1], "new")) {
+                g_autoptr(Delta) delta = find_delta(base, &old, &new, chunks);
+                ssize_t n = compare(&old, &new, delta, COMPARE_CHANGED, changed);
+                ssize_t m = base_is_whole ? compare(&old, &new, delta, COMPARE_WALK, walked) : -1;
+
+                if (m >= 0 && (n != m || memcmp(changed, walked, (size_t) m) != 0)) {
+                        (void) fprintf(stderr, "changed:\n%.*s\nwalked:\n%.*s\n",
+                                       (int) (n < 0 ? FAULT_MESSAGE_MAX : n), changed, (int) m,
+                                       walked);
+                        abort();
+                }
+        }
+        close_run(&new);
+        close_run(&old);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        static uint8_t old[SIZE], new[SIZE], image[OVERLAY_SIZE];
-        bool base_is_whole = true;
+        size_t places[RECORDS_MAX], n = 0;
+        bool chunks[64] = {false}, base_is_whole = true;
 
-        load_base(old);
-        for (size_t at = 0; at + RECORD <= MIN(size, RECORD * RECORDS_MAX); at += RECORD) {
-                size_t place = (data[at] | (size_t) data[at + 1] << 8 |
-                                (size_t) (data[at + 2] & 3) << 16) %
-                               USED;
+        if (size == 0)
+                return 0;
+        Base *base = load_base(data[0] % BASES);
+        g_assert(base->size <= G_N_ELEMENTS(chunks) * CHUNK);
+        for (size_t at = 1; at + RECORD <= size && n < RECORDS_MAX; at += RECORD) {
+                bool is_base;
+                size_t place = change(base, data + at, &is_base);
+                size_t last = MIN(place + PIECE_MAX, base->size - 1);
 
-                if (data[at + 2] >> 2 == 0) {
-                        old[place] = data[at + 3];
-                        base_is_whole = false;
-                }
+                chunks[(place - place % PIECE_MAX) / CHUNK] = chunks[last / CHUNK] = true;
+                base_is_whole = base_is_whole && !is_base;
+                places[n++] = place;
         }
-        memcpy(new, old, SIZE);
-        for (size_t at = 0; at + RECORD <= MIN(size, RECORD * RECORDS_MAX); at += RECORD) {
-                size_t place = (data[at] | (size_t) data[at + 1] << 8 |
-                                (size_t) (data[at + 2] & 3) << 16) %
-                               USED;
-
-                if (data[at + 2] >> 2 != 0)
-                        new[place] = data[at + 3];
-        }
-        autofd base = make_file(old, SIZE);
-        autofd overlay = make_file(image, make_overlay(old, new, image));
-        int fds[] = {overlay, base};
-        autofd changed = compare(fds, COMPARE_CHANGED);
-        autofd walked = base_is_whole ? compare(fds, COMPARE_WALK) : -1;
-        if (walked >= 0 && (changed < 0 || !equal(changed, walked)))
-                g_error("the two ways differ");
+        try_both(base, base_is_whole, chunks);
+        while (n > 0)
+                put_right(base, places[--n]);
         return 0;
 }
