@@ -116,9 +116,9 @@ static int parse_side(Json *change, const char *key, FileKind kind, FileSide *re
         (void) json_find_object(side, "xattrs", &ret->xattrs);
         if (json_find_string(side, "kind", &text) && !parse_kind(text, &ret->kind))
                 return no_document("an unknown kind of file", f);
-        if (ret->kind == KIND_FILE &&
-            (!json_find_string(side, "sha256", &text) || !parse_sha256(text, ret->sha256)))
-                return no_document("a file without its sum", f);
+        if (ret->kind == KIND_FILE && json_find_string(side, "sha256", &text) &&
+            !parse_sha256(text, ret->sha256))
+                return no_document("a file with a sum that is none", f);
         if (ret->kind == KIND_SYMLINK && (!json_find_string(side, "target_b64", &text) ||
                                           !(ret->target = from_base64(text, PATH_SIZE_MAX))))
                 return no_document("a link without its target", f);

@@ -15,7 +15,7 @@ typedef struct FileSide {
         FileKind kind;
         uint32_t mode, uid, gid;
         uint64_t size;
-        char sha256[SHA256_HEX_SIZE]; /* of a regular file; else empty */
+        char sha256[SHA256_HEX_SIZE]; /* of a regular file; empty where it was not read, and else */
         char *target;                 /* of a symbolic link; else NULL */
         const char *mtime;            /* borrowed; NULL where the document has none */
         Json *xattrs;                 /* where they differ; borrowed */

@@ -362,6 +362,10 @@ static void plan_file(Plan *plan, FileChange *change, const char **removed)
                                "its name is too long for Ansible's modules to write it");
                 return;
         }
+        if (is_copied(change) && !*change->new.sha256) {
+                plan_leave_out(plan, change, "size", "it is too large for its content to be read");
+                return;
+        }
         if (change->change == CHANGE_REMOVED ||
             (change->change == CHANGE_TYPE && change->old.kind == KIND_DIRECTORY))
                 *removed = change->path;

@@ -50,7 +50,7 @@ static int run(unsigned n_disks, unsigned n_layers, char **ret_text)
                      .from.name = (char *) "a",
                      .to.name = (char *) "b",
                      .document_fd = document};
-        DiffRequest request = {&diff, 60 * USEC_PER_SEC};
+        DiffRequest request = {.diff = &diff, .deadline_usec = 60 * USEC_PER_SEC};
 
         fixture.fault = (Fault){0};
         add_disks(&diff.from, n_disks, n_layers, false);
