@@ -59,6 +59,8 @@ void manager_add(Manager *m, ObjectKind kind, const char *id, void *object);
 /* Forgets it and tells the observer; does not free it. */
 void manager_remove(Manager *m, ObjectKind kind, const char *id, void *object);
 void manager_changed(Manager *m, ObjectKind kind, void *object);
+/* Tells the sandboxes what becomes of their domains (core/manager-domains.c). */
+extern const HypervisorObserver manager_hypervisor_observer;
 /* One more, or one less, that a drain waits for. */
 void manager_begin_operation(Manager *m);
 void manager_end_operation(Manager *m);
