@@ -9,7 +9,6 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "base/quantity.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -194,47 +193,26 @@ static void exported(int fd, int r, const Fault *f, void *userdata)
 
 static int check(Sandbox *s, const PlaybookSpec *spec, Fault *f)
 {
-        int r = manager_has_room(s->manager, f);
+        int r = playbook_check_new(s, spec->name, spec->from, spec->to, f);
 
-        if (r == 0 && spec->name)
-                r = name_check("playbook", spec->name, f);
         if (r == 0 && g_str_equal(spec->from, POINT_NOW))
                 r = fault_set(f, FAULT_INVALID_ARGUMENT,
                               "a playbook begins at 'template' or at a snapshot, not at 'now'");
-        if (r == 0 && g_str_equal(spec->from, spec->to))
-                r = fault_set(f, FAULT_INVALID_ARGUMENT,
-                              "'%.80s' is both where it begins and where it leads to", spec->to);
         if (r == 0 && g_str_equal(spec->to, POINT_NOW))
                 r = snapshot_check_quota(s, f);
-        if (r == 0)
-                r = playbook_check_quota(s->manager, s->row->owner_uid, f);
-        return r < 0 ? r : manager_check_owner(s->manager, s->row->owner_uid, 0, f);
+        return r;
 }
 
 static PlaybookRow *new_row(const Sandbox *s, const PlaybookSpec *spec)
 {
-        PlaybookRow *row = g_new0(PlaybookRow, 1);
-        bool is_now = g_str_equal(spec->to, POINT_NOW);
-        Id id = id_new();
+        PlaybookRow *row = playbook_new_row(s, spec->name, spec->from, spec->to, PLAYBOOK_DERIVED);
 
-        *row = (PlaybookRow){
-                .id = id,
-                .name = g_strdup(spec->name ? spec->name : s->row->name),
-                .origin = g_strdup(PLAYBOOK_DERIVED),
-                .sandbox_id = s->row->id,
-                .sandbox_name = g_strdup(s->row->name),
-                .agent = g_strdup(s->row->agent),
-                .template_id = s->template->row->id,
-                .from_name = g_strdup(spec->from),
-                .to_name = is_now ? g_strconcat("playbook-", id.text, NULL) : g_strdup(spec->to),
-                .allows_secrets = spec->allows_secrets,
-                .allows_setuid = spec->allows_setuid,
-                .owner_uid = s->row->owner_uid,
-                .created_usec = now_realtime_usec(),
-                .verified = g_strdup("no"),
-                .verified_reason = g_strdup(""),
-                .residual = g_strdup(""),
-        };
+        row->allows_secrets = spec->allows_secrets;
+        row->allows_setuid = spec->allows_setuid;
+        if (g_str_equal(spec->to, POINT_NOW)) {
+                g_free(row->to_name);
+                row->to_name = g_strconcat("playbook-", row->id.text, NULL);
+        }
         return row;
 }
 
@@ -248,23 +226,6 @@ static int open_files(Export *q, Fault *f)
         if (q->fds[0] < 0 || q->fds[1] < 0 || q->fds[2] < 0)
                 return fault_set_errno(f, FAULT_IO, errno, "cannot make a file for the playbook");
         return 0;
-}
-
-static Json *describe(const PlaybookRow *row)
-{
-        Json *detail = json_object_new_object();
-
-        (void) json_object_object_add(detail, "playbook", json_object_new_string(row->id.text));
-        (void) json_object_object_add(detail, "name", json_object_new_string(row->name));
-        (void) json_object_object_add(detail, "from", json_object_new_string(row->from_name));
-        (void) json_object_object_add(detail, "to", json_object_new_string(row->to_name));
-        if (row->allows_secrets)
-                (void) json_object_object_add(detail, "allow-secrets",
-                                              json_object_new_boolean(true));
-        if (row->allows_setuid)
-                (void) json_object_object_add(detail, "allow-setuid",
-                                              json_object_new_boolean(true));
-        return detail;
 }
 
 static int start(Export *q, Sandbox *s, Caller *caller, const PlaybookSpec *spec, Fault *f)
@@ -287,7 +248,8 @@ static int start(Export *q, Sandbox *s, Caller *caller, const PlaybookSpec *spec
                        .prepare = prepare,
                        .finish = finish,
                        .commit = commit};
-        return diff_start_job(s, caller, &job, "playbook.export", describe(q->row), exported, q, f);
+        return diff_start_job(s, caller, &job, "playbook.export", playbook_describe(q->row),
+                              exported, q, f);
 }
 
 int playbook_export(Sandbox *s, Caller *caller, const PlaybookSpec *spec, PlaybookDone done,

@@ -15,7 +15,6 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/playbook-archive.h"
-#include "base/quantity.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -162,9 +161,7 @@ static int check(Sandbox *s, const PlaybookImportSpec *spec, int fd, Fault *f)
         int r = manager_admits_work(m, f);
 
         if (r == 0)
-                r = manager_has_room(m, f);
-        if (r == 0 && spec->name)
-                r = name_check("playbook", spec->name, f);
+                r = playbook_check_new(s, spec->name, spec->from, spec->to, f);
         if (r == 0)
                 r = playbook_check_point(s, spec->from, f);
         if (r == 0 && g_str_equal(spec->to, POINT_TEMPLATE))
@@ -175,55 +172,13 @@ static int check(Sandbox *s, const PlaybookImportSpec *spec, int fd, Fault *f)
                         s->row->name);
         if (r == 0)
                 r = playbook_check_point(s, spec->to, f);
-        if (r == 0 && g_str_equal(spec->from, spec->to))
-                r = fault_set(f, FAULT_INVALID_ARGUMENT,
-                              "'%.80s' is both where it begins and where it leads to", spec->to);
         if (r == 0 && !file_never_blocks(fd))
                 r = fault_set(f, FAULT_INVALID_ARGUMENT,
                               "the descriptor has to be that of a regular file, and not on FUSE");
-        if (r == 0)
-                r = playbook_check_quota(m, s->row->owner_uid, f);
-        if (r == 0)
-                r = manager_check_owner(m, s->row->owner_uid, 0, f);
         if (r == 0 && m->is_importing)
                 r = fault_set(f, FAULT_BUSY,
                               "another playbook is being imported; try again in a moment");
         return r;
-}
-
-static PlaybookRow *new_row(const Sandbox *s, const PlaybookImportSpec *spec)
-{
-        PlaybookRow *row = g_new0(PlaybookRow, 1);
-
-        *row = (PlaybookRow){
-                .id = id_new(),
-                .name = g_strdup(spec->name ? spec->name : s->row->name),
-                .origin = g_strdup(PLAYBOOK_WRITTEN),
-                .sandbox_id = s->row->id,
-                .sandbox_name = g_strdup(s->row->name),
-                .agent = g_strdup(s->row->agent),
-                .template_id = s->template->row->id,
-                .from_name = g_strdup(spec->from),
-                .to_name = g_strdup(spec->to),
-                .summary = g_strdup(""),
-                .owner_uid = s->row->owner_uid,
-                .created_usec = now_realtime_usec(),
-                .verified = g_strdup("no"),
-                .verified_reason = g_strdup(""),
-                .residual = g_strdup(""),
-        };
-        return row;
-}
-
-static Json *describe(const PlaybookRow *row)
-{
-        Json *detail = json_object_new_object();
-
-        (void) json_object_object_add(detail, "playbook", json_object_new_string(row->id.text));
-        (void) json_object_object_add(detail, "name", json_object_new_string(row->name));
-        (void) json_object_object_add(detail, "from", json_object_new_string(row->from_name));
-        (void) json_object_object_add(detail, "to", json_object_new_string(row->to_name));
-        return detail;
 }
 
 int playbook_import(Sandbox *s, Caller *caller, const PlaybookImportSpec *given, int fd,
@@ -239,8 +194,9 @@ int playbook_import(Sandbox *s, Caller *caller, const PlaybookImportSpec *given,
         int r = check(s, &spec, fd, f);
         if (r < 0)
                 return r;
-        g_autoptr(PlaybookRow) row = new_row(s, &spec);
-        r = audit_begin(m, caller, "playbook.import", object, describe(row), &entry, f);
+        g_autoptr(PlaybookRow) row =
+                playbook_new_row(s, spec.name, spec.from, spec.to, PLAYBOOK_WRITTEN);
+        r = audit_begin(m, caller, "playbook.import", object, playbook_describe(row), &entry, f);
         if (r < 0)
                 return r;
         Import *q = g_new0(Import, 1);

@@ -26,8 +26,15 @@ char *playbook_file(const Manager *m, const char *id, const char *suffix);
 #define PLAYBOOK_DERIVED "derived"
 #define PLAYBOOK_WRITTEN "written"
 
-/* FAULT_LIMITS_EXCEEDED, where that user has as many as it may. */
-int playbook_check_quota(const Manager *m, uint32_t uid, Fault *f);
+/* Whether the sandbox's owner may have one more, of that name (NULL: none was given), between two
+ * points that are not one. */
+int playbook_check_new(const Sandbox *s, const char *name, const char *from, const char *to,
+                       Fault *f);
+/* Its row, not stored yet; `origin`: PLAYBOOK_DERIVED or PLAYBOOK_WRITTEN. */
+PlaybookRow *playbook_new_row(const Sandbox *s, const char *name, const char *from, const char *to,
+                              const char *origin);
+/* For the audit trail. */
+Json *playbook_describe(const PlaybookRow *row);
 /* FAULT_NOT_FOUND, where the sandbox has no such point but "now". */
 int playbook_check_point(const Sandbox *s, const char *name, Fault *f);
 /* A file that has none gets a name. */

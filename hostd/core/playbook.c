@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/quantity.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -207,7 +208,7 @@ int playbook_give_name(int fd, const char *path, Fault *f)
 
 /* -- what may be made -------------------------------------------------------------------------- */
 
-int playbook_check_quota(const Manager *m, uint32_t uid, Fault *f)
+static int check_quota(const Manager *m, uint32_t uid, Fault *f)
 {
         uint64_t n = 0;
         GHashTableIter iter;
@@ -223,6 +224,63 @@ int playbook_check_quota(const Manager *m, uint32_t uid, Fault *f)
                                  "remove some",
                                  n);
         return 0;
+}
+
+int playbook_check_new(const Sandbox *s, const char *name, const char *from, const char *to,
+                       Fault *f)
+{
+        int r = manager_has_room(s->manager, f);
+
+        if (r == 0 && name)
+                r = name_check("playbook", name, f);
+        if (r == 0 && g_str_equal(from, to))
+                r = fault_set(f, FAULT_INVALID_ARGUMENT,
+                              "'%.80s' is both where it begins and where it leads to", to);
+        if (r == 0)
+                r = check_quota(s->manager, s->row->owner_uid, f);
+        return r < 0 ? r : manager_check_owner(s->manager, s->row->owner_uid, 0, f);
+}
+
+PlaybookRow *playbook_new_row(const Sandbox *s, const char *name, const char *from, const char *to,
+                              const char *origin)
+{
+        PlaybookRow *row = g_new0(PlaybookRow, 1);
+
+        *row = (PlaybookRow){
+                .id = id_new(),
+                .name = g_strdup(name ? name : s->row->name),
+                .origin = g_strdup(origin),
+                .sandbox_id = s->row->id,
+                .sandbox_name = g_strdup(s->row->name),
+                .agent = g_strdup(s->row->agent),
+                .template_id = s->template->row->id,
+                .from_name = g_strdup(from),
+                .to_name = g_strdup(to),
+                .summary = g_strdup(""),
+                .owner_uid = s->row->owner_uid,
+                .created_usec = now_realtime_usec(),
+                .verified = g_strdup("no"),
+                .verified_reason = g_strdup(""),
+                .residual = g_strdup(""),
+        };
+        return row;
+}
+
+Json *playbook_describe(const PlaybookRow *row)
+{
+        Json *detail = json_object_new_object();
+
+        (void) json_object_object_add(detail, "playbook", json_object_new_string(row->id.text));
+        (void) json_object_object_add(detail, "name", json_object_new_string(row->name));
+        (void) json_object_object_add(detail, "from", json_object_new_string(row->from_name));
+        (void) json_object_object_add(detail, "to", json_object_new_string(row->to_name));
+        if (row->allows_secrets)
+                (void) json_object_object_add(detail, "allow-secrets",
+                                              json_object_new_boolean(true));
+        if (row->allows_setuid)
+                (void) json_object_object_add(detail, "allow-setuid",
+                                              json_object_new_boolean(true));
+        return detail;
 }
 
 int playbook_check_point(const Sandbox *s, const char *name, Fault *f)
