@@ -141,6 +141,8 @@ static int explain_all(Search *s, Fault *f)
 {
         struct ext2_super_block *super = s->old->ext2->super;
         uint32_t nameless[] = {super->s_prj_quota_inum, super->s_orphan_file_inum};
+        /* The kernel mounts one whose first free inode is beyond its last. */
+        uint32_t end = MIN(EXT2_FIRST_INO(super), super->s_inodes_count);
         g_autoptr(References) references = references_new(s->old);
         int r = 0;
 
@@ -148,7 +150,7 @@ static int explain_all(Search *s, Fault *f)
                 explain_group(s, group);
         if (super->s_mmp_block < ext2fs_blocks_count(super))
                 explain(s, super->s_mmp_block, super->s_mmp_block != 0);
-        for (uint32_t ino = 1; ino < EXT2_FIRST_INO(super) && r == 0; ino++)
+        for (uint32_t ino = 1; ino < end && r == 0; ino++)
                 if (ino != EXT2_ROOT_INO && ino != EXT2_RESIZE_INO) /* see explain_group() */
                         r = explain_inode(s, references, ino, f);
         for (unsigned i = 0; i < G_N_ELEMENTS(nameless) && r == 0; i++)
