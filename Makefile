@@ -296,7 +296,7 @@ UNIT_TESTS = $(foreach d,$(UNIT_DIRS),$(filter $(OUT)/tests/$(d)/test-%,$(call t
 LIVE_TESTS = $(foreach d,$(UNIT_DIRS),$(filter $(OUT)/tests/$(d)/live-%,$(call test_programs,$(d))))
 SCRIPT_TESTS = $(filter-out %.c,$(wildcard $(UNIT_DIRS:%=tests/%/test-*)))
 SLOW_TESTS   = $(wildcard tests/slow/test-*)
-PROVE := FLUID_BUILD=$(abspath $(OUT)) prove --merge --timer --exec 'timeout 300' -j 2
+PROVE := FLUID_BUILD=$(abspath $(OUT)) prove --merge --failures --comments --timer --exec 'timeout 300' -j 2
 
 test-programs: $(UNIT_TESTS) $(LIVE_TESTS) $(OUT)/tests/fake/host-service $(OUT)/tests/net/attacker \
 	$(OUT)/tests/live/overwrite $(OUT)/tests/diff/attacked $(PLAYBOOK_TOOLS)
