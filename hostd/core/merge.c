@@ -112,6 +112,8 @@ static void merge_done(void *request, int r, const Fault *f, void *userdata)
         if (s && r < 0 && why.code != FAULT_CANCELLED)
                 log_warning("the chain of sandbox '%s' was not made shorter: %s", s->row->name,
                             why.message);
+        else if (s && !s->operation)
+                merge_if_deep(s); /* what had ended it may itself have ended before */
         if (q->done)
                 q->done(r, &why, q->userdata);
 }
