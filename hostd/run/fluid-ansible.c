@@ -345,7 +345,8 @@ static int apply_in(const char *directory, const Arguments *a, const ApplyConfig
 
 static int apply(const Arguments *a, Stage *stage, Fault *f)
 {
-        char directory[] = "/tmp/fluid-ansible.XXXXXX";
+        g_autofree char *directory =
+                g_build_filename(g_get_tmp_dir(), "fluid-ansible.XXXXXX", NULL);
         g_autoptr(ApplyConfig) config = NULL;
         int r = a->config ? apply_config_load(a->config, &config, f) : 0;
 
