@@ -152,18 +152,25 @@ static void end_warming(Warming *q, int r, const Fault *f)
         pool_tend(t);
 }
 
-/* The template and its builder after a wait; where one is gone, that is the end. */
-static Sandbox *find_both(Warming *q, Template **ret)
+/* The template and its builder after a wait, which ended with `r` and `f`; where one is gone, that
+ * is the end. A builder that could not be created is gone by itself, not by somebody's wish. */
+static Sandbox *find_both(Warming *q, int r, const Fault *f, Template **ret)
 {
         Sandbox *builder = NULL;
-        Fault f = {0};
+        Fault cold = {0};
 
         *ret = manager_find_template(q->manager, q->template_id.text);
         if (*ret)
                 builder = find_builder(*ret);
         if (builder && builder->state != SANDBOX_DESTROYING)
                 return builder;
-        end_warming(q, fault_set(&f, FAULT_CANCELLED, "the template was made cold meanwhile"), &f);
+        if (r < 0 && *ret && (*ret)->row->is_warm)
+                end_warming(q, r, f);
+        else
+                end_warming(
+                        q,
+                        fault_set(&cold, FAULT_CANCELLED, "the template was made cold meanwhile"),
+                        &cold);
         return NULL;
 }
 
@@ -180,7 +187,7 @@ static void saved(Snapshot *image, int r, const Fault *f, void *userdata)
         Template *t;
 
         (void) image;
-        builder = find_both(q, &t);
+        builder = find_both(q, r, f, &t);
         if (!builder)
                 return;
         if (r >= 0) {
@@ -199,7 +206,7 @@ static void settled(int r, const Fault *f, void *userdata)
         Template *t;
 
         q->task = NULL;
-        builder = find_both(q, &t);
+        builder = find_both(q, r, f, &t);
         if (!builder)
                 return;
         if (r >= 0) {
@@ -219,7 +226,7 @@ static void prepared(int r, const Fault *f, void *userdata)
         Template *t;
 
         q->task = NULL;
-        builder = find_both(q, &t);
+        builder = find_both(q, r, f, &t);
         if (!builder)
                 return;
         if (r < 0 && f->code == FAULT_AGENT_REFUSED)
@@ -242,7 +249,7 @@ static void booted(int r, const Fault *f, void *userdata)
         Fault why = fault_copy(f);
         Template *t;
 
-        builder = find_both(q, &t);
+        builder = find_both(q, r, f, &t);
         if (!builder)
                 return;
         if (r >= 0 && builder->state != SANDBOX_READY)

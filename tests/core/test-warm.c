@@ -360,6 +360,16 @@ static void test_no_boot(void)
         need(destroy_sandbox("a"), "destroy");
 }
 
+static void test_no_start(void)
+{
+        need(cool_template("base"), "cool");
+        fake_host_fail_next("hypervisor_create_domain", FAULT_HYPERVISOR_FAILED);
+        is_refused(warm_template("base", 0, 0), FAULT_HYPERVISOR_FAILED,
+                   "a template whose guest cannot be started is not warm, and why is told");
+        tap_is_int(count_hidden(PURPOSE_WARM), 0, "what was begun is gone");
+        tap_ok(is_world_consistent(), "all is well");
+}
+
 static void test_killed_builder(void)
 {
         need(cool_template("base"), "cool");
@@ -447,6 +457,7 @@ int main(void)
         test_upgrade_under_way();
         test_damaged();
         test_no_boot();
+        test_no_start();
         test_killed_builder();
         need(cool_template("base"), "cool");
         cold = describe_world();
