@@ -51,7 +51,7 @@ start_fake() {
 	FAKE_BROKEN_AUDIT=${1-} "$BUILD/tests/fake/host-service" "unix:path=$SCRATCH/bus" \
 		> "$SCRATCH/fake" &
 	fake=$!
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		grep -q ready "$SCRATCH/fake" && return
 		sleep 0.05
 	done
