@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #define DIRECTORY   "/var/lib/libvirt/fluid-live"
-#define WAIT_USEC   (30 * USEC_PER_SEC)
+#define WAIT_USEC   (120 * USEC_PER_SEC)
 #define MEMORY_SIZE (UINT64_C(256) << 20)
 
 static struct {
