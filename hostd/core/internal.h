@@ -169,6 +169,7 @@ struct Sandbox {
         unsigned clock_tries;
         bool is_announced;  /* known to the bus */
         bool is_on_disk;    /* paused, with its memory in a file and none in RAM */
+        bool is_halted;     /* paused by QEMU, for want of room on the disk */
         bool is_detaching;  /* its channel is closed, and its commands run on */
         bool is_flattening; /* a worker copies what is below its top layer into that */
         uint64_t used_usec; /* monotonic: when somebody last worked in it */
@@ -530,6 +531,7 @@ void merge_now(Sandbox *s, OperationDone done, void *userdata);
 
 /* The domain is paused, or off with its memory on disk, as its row says. */
 void pause_follow(Sandbox *s, DomainState state);
+void pause_halted(Sandbox *s);
 /* It runs again: its time goes on. */
 void pause_end(Sandbox *s);
 /* Forgets hidden points, and their layers, on which nothing stands any more. */

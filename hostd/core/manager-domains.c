@@ -130,7 +130,8 @@ static const char *domain_state_to_string(DomainState state)
         static const char *const names[_DOMAIN_STATE_MAX] = {
                 [DOMAIN_ABSENT] = "absent",   [DOMAIN_SHUT_OFF] = "shut-off",
                 [DOMAIN_LOADING] = "paused",  [DOMAIN_PAUSED] = "paused",
-                [DOMAIN_RUNNING] = "running", [DOMAIN_CRASHED] = "crashed",
+                [DOMAIN_HALTED] = "paused",   [DOMAIN_RUNNING] = "running",
+                [DOMAIN_CRASHED] = "crashed",
         };
 
         return names[state];

@@ -47,17 +47,39 @@ void pause_follow(Sandbox *s, DomainState state)
         bool is_on_disk = state == DOMAIN_SHUT_OFF && memory_files_exist(stream);
 
         s->is_on_disk = is_on_disk;
+        s->is_halted = state == DOMAIN_HALTED;
         sandbox_detach(s);
         sandbox_arm_ttl(s);
-        if (state == DOMAIN_PAUSED)
+        if (domain_stands_still(state))
                 memory_files_remove(stream);
         (void) memory_files_free(stream);
         if (state == DOMAIN_PAUSED)
                 sandbox_set_state(s, SANDBOX_PAUSED, "%s", "");
+        else if (state == DOMAIN_HALTED)
+                sandbox_set_state(s, SANDBOX_PAUSED,
+                                  "there was no room in %s for what its guest wrote: make room, "
+                                  "then resume it",
+                                  s->manager->config->state_directory);
         else if (is_on_disk)
                 sandbox_set_state(s, SANDBOX_PAUSED, "its memory is on disk");
         else
                 sandbox_domain_is_off(s, "its memory was lost while it was paused");
+}
+
+/* Its row may have no room either; then a restart does this again. */
+void pause_halted(Sandbox *s)
+{
+        Fault f = {0};
+
+        if (!s->row->paused_usec) {
+                log_warning("sandbox '%s' stands still: there is no room for what its guest writes",
+                            s->row->name);
+                s->row->paused_usec = now_realtime_usec();
+                if (sandbox_save(s, &f) < 0)
+                        log_error("cannot save that sandbox '%s' stands still: %s", s->row->name,
+                                  f.message);
+        }
+        pause_follow(s, DOMAIN_HALTED);
 }
 
 /* -- in a worker ---------------------------------------------------------------------------- */
@@ -109,7 +131,7 @@ static int go_on(Pause *q, Fault *f)
 
         if (r < 0)
                 return r;
-        if (q->state == DOMAIN_PAUSED)
+        if (domain_stands_still(q->state))
                 return hypervisor_resume_domain(q->hypervisor, id, f);
         if (q->state == DOMAIN_LOADING)
                 r = hypervisor_stop_domain(q->hypervisor, id, f);
@@ -225,6 +247,8 @@ int sandbox_resume(Sandbox *s, Caller *caller, OperationDone done, void *userdat
         if (r == 0 && s->state != SANDBOX_PAUSED)
                 r = fault_set(f, FAULT_WRONG_STATE, "sandbox '%s' is %s, not paused", s->row->name,
                               sandbox_state_to_string(s->state));
+        if (r == 0 && s->is_halted)
+                r = manager_has_room(s->manager, f);
         if (r == 0 && s->is_on_disk)
                 r = manager_check_owner(s->manager, s->row->owner_uid, s->row->memory_bytes, f);
         if (r == 0)

@@ -79,7 +79,7 @@ static void abandon_rows(const Sandbox *s)
 
 static bool is_on(DomainState state)
 {
-        return state == DOMAIN_RUNNING || state == DOMAIN_PAUSED || state == DOMAIN_LOADING;
+        return state == DOMAIN_RUNNING || domain_stands_still(state) || state == DOMAIN_LOADING;
 }
 
 /* Which layer the domain writes to tells how far a cut or a merge had got. */

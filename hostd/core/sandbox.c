@@ -514,6 +514,10 @@ void sandbox_follow(Sandbox *s, DomainState state)
                 else if (s->state != SANDBOX_FAILED)
                         sandbox_domain_is_on(s);
                 break;
+        case DOMAIN_HALTED:
+                if (s->state != SANDBOX_FAILED)
+                        pause_halted(s);
+                break;
         case DOMAIN_SHUT_OFF:
                 if (s->row->paused_usec)
                         pause_follow(s, state);

@@ -191,6 +191,7 @@ static int check_active(DomainCall *call, bool *ret_runs, Fault *f)
                 *ret_runs = true;
                 return 0;
         case DOMAIN_PAUSED:
+        case DOMAIN_HALTED:
                 *ret_runs = false;
                 return 0;
         case DOMAIN_ABSENT:

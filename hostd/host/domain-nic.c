@@ -344,7 +344,7 @@ static int check_runs(DomainCall *call, const char *mac, Fault *f)
                 return r;
         if (virDomainGetState(call->domain, &state, &reason, 0) < 0)
                 return call_fault(call, f, "ask for the state of");
-        if (domain_state_from_virt(state, reason) != DOMAIN_PAUSED)
+        if (!domain_stands_still(domain_state_from_virt(state, reason)))
                 return 0;
         return fault_set(f, FAULT_WRONG_STATE,
                          "domain " DOMAIN_PREFIX "%s is paused, so that its guest cannot let go of "

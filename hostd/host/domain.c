@@ -35,6 +35,7 @@ DomainState domain_state_from_virt(int state, int reason)
         case VIR_DOMAIN_SHUTDOWN:
                 return DOMAIN_RUNNING;
         case VIR_DOMAIN_PAUSED:
+                return reason == VIR_DOMAIN_PAUSED_IOERROR ? DOMAIN_HALTED : DOMAIN_PAUSED;
         case VIR_DOMAIN_PMSUSPENDED:
                 return DOMAIN_PAUSED;
         case VIR_DOMAIN_SHUTOFF:

@@ -30,10 +30,16 @@ typedef enum DomainState {
         DOMAIN_SHUT_OFF,
         DOMAIN_LOADING, /* QEMU waits for a memory that it is to start from */
         DOMAIN_PAUSED,
+        DOMAIN_HALTED, /* paused by QEMU: there was no room for what it wrote to a disk */
         DOMAIN_RUNNING,
         DOMAIN_CRASHED,
         _DOMAIN_STATE_MAX,
 } DomainState;
+
+static inline bool domain_stands_still(DomainState state)
+{
+        return state == DOMAIN_PAUSED || state == DOMAIN_HALTED;
+}
 
 typedef struct HypervisorObserver {
         /* The connection is there (also the first time) or was lost. */

@@ -121,6 +121,8 @@ static bool state_from_event(int event, int detail, bool is_active, DomainState 
                 *ret = DOMAIN_RUNNING;
                 return true;
         case VIR_DOMAIN_EVENT_SUSPENDED:
+                *ret = detail == VIR_DOMAIN_EVENT_SUSPENDED_IOERROR ? DOMAIN_HALTED : DOMAIN_PAUSED;
+                return true;
         case VIR_DOMAIN_EVENT_PMSUSPENDED:
                 *ret = DOMAIN_PAUSED;
                 return true;

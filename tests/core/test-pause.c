@@ -196,6 +196,50 @@ static void test_full_disk(void)
         fake_host_set_disk_free(UINT64_C(100) << 30);
 }
 
+static void halt(void)
+{
+        fake_host_set_domain(id_of("web"), DOMAIN_HALTED);
+        settle();
+}
+
+/* Its guest wrote more than there was room for: QEMU has stopped its CPUs. */
+static void test_halted(void)
+{
+        Command *c = sleeping();
+
+        fake_host_set_disk_free(0);
+        halt();
+        tap_is_str(state_of("web"), "paused",
+                   "one that had no room to write to its disk is paused");
+        tap_ok(strstr(get_sandbox("web")->row->reason, "make room, then resume it") != NULL,
+               "and it is said what to do");
+        tap_ok(row_of("web")->paused_usec > 0 && !get_sandbox("web")->ttl_timer,
+               "its time stands still");
+        tap_ok(!command_has_ended(c), "programs in it have not ended");
+        is_refused(resume_sandbox("web"), FAULT_NO_SPACE, "it is not resumed without room");
+        restart_manager();
+        tap_is_str(state_of("web"), "paused", "nor by a restart");
+        tap_ok(strstr(get_sandbox("web")->row->reason, "make room") != NULL, "which knows why");
+        tap_ok(is_world_consistent(), "all is well");
+        fake_host_set_disk_free(UINT64_C(100) << 30);
+        is_done(resume_sandbox("web"), "with room it is resumed");
+        tap_is_str(state_of("web"), "ready", "and ready");
+        is_memory("web", SESSION, "with what it had");
+        halt();
+        fake_host_set_domain(id_of("web"), DOMAIN_RUNNING);
+        settle();
+        tap_is_str(state_of("web"), "ready", "so is one that somebody else lets run");
+        halt();
+        is_done(stop_sandbox("web", true), "it can be stopped instead");
+        need(start_sandbox("web"), "start");
+        need(pause_sandbox("web", false), "pause");
+        halt();
+        tap_is_str(state_of("web"), "paused", "one that is paused stays so");
+        tap_ok(is_world_consistent(), "all is well");
+        need(destroy_sandbox("web"), "destroy");
+        prepare();
+}
+
 /* It runs on as if nobody had tried. */
 static void test_pause_fails(bool to_disk)
 {
@@ -375,6 +419,7 @@ int main(void)
         test_to_disk();
         test_damaged();
         test_full_disk();
+        test_halted();
         for (int to_disk = 0; to_disk < 2; to_disk++) {
                 test_pause_fails(to_disk);
                 test_stop(to_disk);

@@ -53,8 +53,8 @@ static inline void describe_network(GString *world, const SandboxRow *row)
 
 static inline void describe_sandboxes(GString *world)
 {
-        static const char *const states[] = {"absent", "shut off", "loading",
-                                             "paused", "running",  "crashed"};
+        static const char *const states[] = {"absent", "shut off", "loading", "paused",
+                                             "halted", "running",  "crashed"};
         g_autoptr(GPtrArray) rows = NULL;
 
         need(store_load_sandboxes(fixture.manager->store, &rows, &fixture.fault), "load");
@@ -76,7 +76,7 @@ static inline void describe_sandboxes(GString *world)
                 g_string_append_printf(
                         world, "its domain: %s, writes to %s, has '%s' in its memory%s\n",
                         states[domain], disk ? disk : "nothing",
-                        domain == DOMAIN_RUNNING || domain == DOMAIN_PAUSED ? memory : "",
+                        domain == DOMAIN_RUNNING || domain_stands_still(domain) ? memory : "",
                         fake_host_is_frozen(row->id.text) ? ", frozen" : "");
                 describe_network(world, row);
         }
@@ -419,7 +419,7 @@ static inline bool is_state_of(const Sandbox *s, DomainState domain)
         case SANDBOX_READY:
                 return domain == DOMAIN_RUNNING;
         case SANDBOX_PAUSED:
-                return domain == DOMAIN_PAUSED || domain == DOMAIN_SHUT_OFF;
+                return domain_stands_still(domain) || domain == DOMAIN_SHUT_OFF;
         case SANDBOX_STOPPED:
                 return domain == DOMAIN_SHUT_OFF || domain == DOMAIN_CRASHED;
         case SANDBOX_FAILED:

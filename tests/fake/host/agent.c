@@ -21,7 +21,7 @@ bool fake_agent_answers(const Agent *a)
         /* The channel of a guest that stands still for a while is still there. */
         is_reachable =
                 d && d->agent_answers && fake.agents_answer &&
-                (d->state == DOMAIN_RUNNING || (d->state == DOMAIN_PAUSED && a->is_reachable));
+                (d->state == DOMAIN_RUNNING || (domain_stands_still(d->state) && a->is_reachable));
         fake_unlock();
         return is_reachable;
 }

@@ -24,7 +24,7 @@ static bool is_paused(const GuestTask *task)
 {
         const FakeDomain *d = fake_domain_of_agent(task->agent);
 
-        return d && d->state == DOMAIN_PAUSED;
+        return d && domain_stands_still(d->state);
 }
 
 void fake_tasks_wake(void)

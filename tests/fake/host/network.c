@@ -174,7 +174,7 @@ static int detach(FakeDomain *d, const char *mac, Fault *f)
 
         if (!nic)
                 return 0;
-        if (d->state == DOMAIN_PAUSED)
+        if (domain_stands_still(d->state))
                 return fault_set(f, FAULT_WRONG_STATE,
                                  "domain %s%s is paused, so that its guest cannot let go of its "
                                  "NIC %s; resume it first",

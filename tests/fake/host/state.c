@@ -85,7 +85,7 @@ void fake_push_news(FakeNews news)
 
 bool fake_is_on(const FakeDomain *d)
 {
-        return d->state == DOMAIN_RUNNING || d->state == DOMAIN_PAUSED;
+        return d->state == DOMAIN_RUNNING || domain_stands_still(d->state);
 }
 
 void fake_set_state(FakeDomain *d, DomainState state)
