@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/quantity.h"
 #include "loop/child.h"
+#include "store/reserve.h"
 
 #include <grp.h>
 #include <pwd.h>
@@ -103,8 +104,10 @@ int manager_has_room(const Manager *m, Fault *f)
 
         if (r < 0)
                 return r;
-        if (free_bytes >= m->config->disk_floor_bytes)
+        if (free_bytes >= m->config->disk_floor_bytes) {
+                reserve_refill(free_bytes - m->config->disk_floor_bytes);
                 return 0;
+        }
         g_autofree char *left = size_format(free_bytes);
         g_autofree char *floor = size_format(m->config->disk_floor_bytes);
         return fault_set(
@@ -242,11 +245,25 @@ static int make_directories(Manager *m, Fault *f)
         return r < 0 ? r : make_directory(m->config->runtime_directory, 0711, 0, 0, f);
 }
 
+/* It may lack room to begin with. */
+static void open_reserve(const Manager *m)
+{
+        g_autofree char *path = g_build_filename(m->config->state_directory, "reserve", NULL);
+        Fault f = {0};
+
+        if (reserve_open(path, &f) < 0)
+                log_warning("the trail has no room of its own: %s", f.message);
+        else
+                (void) manager_has_room(m, NULL);
+}
+
 static int open_store(Manager *m, Fault *f)
 {
         g_autofree char *path = g_build_filename(m->config->state_directory, "fluid.db", NULL);
-        int r = store_open(path, &m->store, f);
+        int r;
 
+        open_reserve(m);
+        r = store_open(path, &m->store, f);
         if (r == 0)
                 audit_watch_rows(m);
         if (r == 0)
