@@ -12,6 +12,7 @@
 
 #include <getopt.h>
 #include <locale.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,8 @@
 #define DRAIN_TIMEOUT_USEC (30 * USEC_PER_SEC)
 #define READY_POLL_USEC    (20 * USEC_PER_MSEC)
 #define READY_POLLS_MAX    250
+
+#define HEAP_THRESHOLD_BYTES (128 << 10)
 
 typedef struct Daemon {
         sd_event *event;
@@ -84,6 +87,15 @@ static void set_log_level(const char *name)
         for (size_t i = 0; i < G_N_ELEMENTS(levels); i++)
                 if (strcmp(levels[i].name, name) == 0)
                         log_set_max_priority(levels[i].priority);
+}
+
+/* One heap for all threads, which gives back what a burst has taken; without the thresholds being
+ * set, glibc raises them with the size of what is freed. */
+static void keep_heap_small(void)
+{
+        (void) mallopt(M_ARENA_MAX, 1);
+        (void) mallopt(M_MMAP_THRESHOLD, HEAP_THRESHOLD_BYTES);
+        (void) mallopt(M_TRIM_THRESHOLD, HEAP_THRESHOLD_BYTES);
 }
 
 /* A missing file means the defaults, unless it was named. */
@@ -229,7 +241,10 @@ static int serve(const char *config_path, Config *config)
 {
         Daemon d = {.config_path = config_path};
         Fault f = {0};
-        int r = start(&d, config, &f);
+        int r;
+
+        keep_heap_small();
+        r = start(&d, config, &f);
 
         if (r < 0) {
                 log_error("fluid-hostd cannot start: %s", f.message);
