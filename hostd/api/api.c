@@ -2,6 +2,7 @@
 #include "api/api.h"
 
 #include "api/call.h"
+#include "api/sandbox-list.h"
 #include "api/signals.h"
 
 #include <errno.h>
@@ -69,6 +70,7 @@ int api_new(sd_event *event, Manager *manager, sd_bus *bus, const char *version,
         api->version = g_strdup(version);
         api->slots = g_ptr_array_new_with_free_func(free_slot);
         api->ends = ends_new();
+        api->sandbox_list = sandbox_list_new();
         api->pending_by_uid = g_hash_table_new(NULL, NULL);
         api->lost = lost;
         api->lost_userdata = userdata;
@@ -109,6 +111,7 @@ Api *api_free(Api *api)
         g_ptr_array_unref(api->slots);
         (void) callers_free(api->callers);
         (void) ends_free(api->ends);
+        (void) sandbox_list_free(api->sandbox_list);
         g_hash_table_unref(api->pending_by_uid);
         (void) sd_bus_flush(api->bus);
         (void) sd_bus_detach_event(api->bus);

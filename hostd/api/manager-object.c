@@ -4,6 +4,7 @@
 #include "api/approval-object.h"
 #include "api/call.h"
 #include "api/options.h"
+#include "api/sandbox-list.h"
 #include "api/sandbox-object.h"
 #include "core/audit.h"
 #include "core/network.h"
@@ -73,73 +74,6 @@ static int get_sandbox(Call *call, void *object, Fault *f)
                 r = call_reply(call, f, "o",
                                object_path(OBJECT_SANDBOX, sandbox_row(s)->id.text).text);
         return r;
-}
-
-typedef struct Listing {
-        Api *api;
-        sd_bus_message *reply;
-        const char *state, *agent, *template;
-        uint32_t owner_uid;
-        int r;
-} Listing;
-
-static bool matches(const Listing *l, const Sandbox *s)
-{
-        const SandboxRow *row = sandbox_row(s);
-
-        return (!l->state || g_str_equal(sandbox_state_to_string(sandbox_state(s)), l->state)) &&
-               (!l->agent || g_str_equal(row->agent, l->agent)) &&
-               (!l->template || g_str_equal(sandbox_template_name(s), l->template)) &&
-               (l->owner_uid == UINT32_MAX || row->owner_uid == l->owner_uid);
-}
-
-static void list_one(void *object, void *userdata)
-{
-        Listing *l = userdata;
-
-        if (l->r < 0 || !matches(l, object))
-                return;
-        if ((l->r = sd_bus_message_open_container(l->reply, 'r', "oa{sv}")) < 0 ||
-            (l->r = sd_bus_message_append(
-                     l->reply, "o",
-                     object_path(OBJECT_SANDBOX, sandbox_row(object)->id.text).text)) < 0 ||
-            (l->r = properties_append(l->reply, l->api, &sandbox_interface, object, 0)) < 0)
-                return;
-        l->r = sd_bus_message_close_container(l->reply);
-}
-
-static int check_state(const char *state, Fault *f)
-{
-        if (!state)
-                return 0;
-        for (SandboxState known = 0; known < _SANDBOX_STATE_MAX; known++)
-                if (g_str_equal(sandbox_state_to_string(known), state))
-                        return 0;
-        return fault_set(f, FAULT_INVALID_ARGUMENT, "there is no state '%.40s'", state);
-}
-
-static int list_sandboxes(Call *call, void *object, Fault *f)
-{
-        g_autoptr(sd_bus_message) reply = NULL;
-        Listing l = {.api = call->api, .owner_uid = UINT32_MAX};
-        const Option options[] = {
-                {"state", "s", &l.state},
-                {"agent", "s", &l.agent},
-                {"template", "s", &l.template},
-                {"owner_uid", "u", &l.owner_uid},
-        };
-        int r = options_read(call->message, options, G_N_ELEMENTS(options), f);
-
-        if (r < 0 || (r = check_state(l.state, f)) < 0)
-                return r;
-        l.r = sd_bus_message_new_method_return(call->message, &reply);
-        l.reply = reply;
-        if (l.r >= 0)
-                l.r = sd_bus_message_open_container(reply, 'a', "(oa{sv})");
-        manager_foreach(object, &call->caller, OBJECT_SANDBOX, list_one, &l);
-        if (l.r >= 0)
-                l.r = sd_bus_message_close_container(reply);
-        return call_send(call, reply, l.r, f);
 }
 
 /* -- templates -------------------------------------------------------------------------------- */
@@ -393,7 +327,7 @@ static int verify_audit_heads(Call *call, void *object, Fault *f)
 static const Method methods[] = {
         {"CreateSandbox", create_sandbox, ACTION_CREATE, "sandbox.create"},
         {"GetSandbox", get_sandbox, ACTION_OBSERVE, NULL},
-        {"ListSandboxes", list_sandboxes, ACTION_OBSERVE, NULL},
+        {"ListSandboxes", sandbox_list_reply, ACTION_OBSERVE, NULL},
         {"ImportTemplate", import_template, ACTION_MANAGE_TEMPLATE, "template.import"},
         {"GetTemplate", get_template, ACTION_OBSERVE, NULL},
         {"ListDomains", list_domains, ACTION_OBSERVE, NULL},

@@ -22,6 +22,7 @@ struct Api {
         Manager *manager;
         Callers *callers;
         Ends *ends;
+        struct SandboxList *sandbox_list;
         char *version;
         GPtrArray *slots;
         Enumerator enumerators[_OBJECT_KIND_MAX];

@@ -2,6 +2,7 @@
 #include "api/signals.h"
 
 #include "api/call.h"
+#include "api/sandbox-list.h"
 #include "base/log.h"
 #include "core/approval.h"
 
@@ -104,6 +105,8 @@ static void emit(ObjectKind kind, void *object, SignalWriter write, void *userda
                 .write = write,
         };
 
+        if (kind == OBJECT_SANDBOX)
+                sandbox_list_forget(signal.api->sandbox_list, object);
         callers_foreach(signal.api->callers, send_to, &signal);
 }
 

@@ -115,10 +115,14 @@ bool network_has_foreign(Hypervisor *h, const char *id)
 
 void network_set_has_nic(Sandbox *s, bool has_nic)
 {
+        bool is_news = s->has_nic != has_nic;
+
         s->has_nic = has_nic;
         s->nic_generation++;
         if (!has_nic)
                 s->is_online = false;
+        if (is_news && s->is_announced)
+                manager_changed(s->manager, OBJECT_SANDBOX, s);
 }
 
 static void is_plugged(Sandbox *s)

@@ -138,6 +138,11 @@ static bool is_settled(SandboxState state)
         g_assert_not_reached();
 }
 
+bool sandbox_is_at_rest(const Sandbox *s)
+{
+        return is_settled(s->state) && !s->operation;
+}
+
 /* Reached, or not to be reached any more without another call: a sandbox that is ready does not
  * stop by itself, but whoever waits for "stopped" has asked for that. */
 static bool is_reached(const char *wanted, void *object)
@@ -154,7 +159,7 @@ static bool is_reached(const char *wanted, void *object)
         if (g_str_equal(wanted, "online"))
                 return s->is_online || !s->row->address_number || s->state == SANDBOX_STOPPED ||
                        s->state == SANDBOX_FAILED;
-        return is_settled(s->state) && !s->operation;
+        return sandbox_is_at_rest(s);
 }
 
 void sandbox_notify(Sandbox *s)

@@ -69,6 +69,8 @@ int sandbox_wait(Sandbox *s, const char *wanted, uint64_t timeout_usec, Operatio
 int sandbox_extend_ttl(Sandbox *s, Caller *caller, uint64_t ttl_usec, Fault *f);
 
 SandboxState sandbox_state(const Sandbox *s);
+/* Nothing is under way with it: what is told of it stays true until the observer hears of it. */
+bool sandbox_is_at_rest(const Sandbox *s);
 bool sandbox_is_visible(const Sandbox *s, const Caller *caller);
 const char *sandbox_template_name(const Sandbox *s);
 /* The name of the snapshot that its head stands on, or "template". */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/bus/fixture.h"
 
+#include "api/sandbox-list.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -322,6 +323,25 @@ void fixture_stop(void)
         g_ptr_array_unref(strings_kept);
 }
 
+static void check_listed(void *object, G_GNUC_UNUSED void *userdata)
+{
+        g_autoptr(GBytes) kept = NULL, now = NULL;
+
+        need(sandbox_list_get(fixture.api, object, &kept), "what is kept of a sandbox");
+        need(sandbox_list_encode(fixture.api, object, &now), "a sandbox");
+        if (!g_bytes_equal(kept, now))
+                tap_bail_out("what is kept of a sandbox for the list is not of now");
+}
+
+static void run_loop(void)
+{
+        const Caller root = {.uid = 0};
+
+        need(sd_event_run(fixture.event, 100 * USEC_PER_MSEC), "sd_event_run");
+        if (fixture.api)
+                manager_foreach(fixture.manager, &root, OBJECT_SANDBOX, check_listed, NULL);
+}
+
 bool fixture_until(bool (*condition)(void *userdata), void *userdata)
 {
         uint64_t end = now_monotonic_usec() + PATIENCE_USEC;
@@ -329,7 +349,7 @@ bool fixture_until(bool (*condition)(void *userdata), void *userdata)
         while (!condition(userdata)) {
                 if (now_monotonic_usec() > end)
                         return false;
-                need(sd_event_run(fixture.event, 100 * USEC_PER_MSEC), "sd_event_run");
+                run_loop();
         }
         return true;
 }

@@ -37,7 +37,8 @@ void fixture_stop(void);
 /* Ends the daemon's inside and starts it again on the same state, as a restart would. */
 void fixture_restart(void);
 
-/* Runs the loop until the condition holds; false after 10 s. */
+/* Runs the loop until the condition holds; false after 10 s. After each of its steps what is kept
+ * for the list of sandboxes is held against what they are: bails out where that is not of now. */
 bool fixture_until(bool (*condition)(void *userdata), void *userdata);
 
 /* Another connection, of that user (only for root), on the same loop. Closed at the end. */
