@@ -170,16 +170,23 @@ static void begin(Api *api, sd_bus_message *m, const Method *method)
 
 /* -- arrival ---------------------------------------------------------------------------------- */
 
-int call_enter(sd_bus_message *m, G_GNUC_UNUSED void *object, G_GNUC_UNUSED sd_bus_error *error)
+static void begin_known(sd_bus_message *m, void *userdata)
 {
-        Api *api = sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
         const char *id;
         const Interface *interface = interface_at(sd_bus_message_get_path(m), &id);
         const Method *method =
                 interface ? interface_method(interface, sd_bus_message_get_member(m)) : NULL;
 
         g_assert(method);
-        begin(api, m, method);
+        begin(userdata, m, method);
+}
+
+int call_enter(sd_bus_message *m, G_GNUC_UNUSED void *object, G_GNUC_UNUSED sd_bus_error *error)
+{
+        Api *api = sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
+
+        if (!callers_defer(api->callers, m, begin_known, api))
+                begin_known(m, api);
         return 1;
 }
 

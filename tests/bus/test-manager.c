@@ -326,6 +326,22 @@ static void test_audit(void)
                    0, "and everything that began has ended");
 }
 
+/* Who it is has to be asked of the bus meanwhile. */
+static void test_first_calls(void)
+{
+        sd_bus *bus = fixture_connect(0);
+        unsigned replies = 0;
+
+        bus_call_later(bus, &replies, PATH_ROOT, M, "CreateSandbox", "sa{sv}", "base", 1, "name",
+                       "s", "early");
+        sd_bus_message *reply = bus_call(bus, PATH_ROOT, M, "GetSandbox", "s", "early");
+        bus_is_error("", "the first calls of a connection are answered in their order");
+        const char *path = "";
+        tap_ok(reply && sd_bus_message_read(reply, "o", &path) > 0 && replies == 1, "each");
+        (void) bus_call(bus, path, INTERFACE_SANDBOX, "Destroy", "");
+        bus_is_error("", "and those after them");
+}
+
 static void test_restart(void)
 {
         fixture_restart();
@@ -358,6 +374,7 @@ int main(void)
         test_list();
         test_managed_objects();
         test_audit();
+        test_first_calls();
         test_restart();
         test_name();
         fixture_stop();
