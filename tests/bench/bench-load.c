@@ -75,6 +75,9 @@ static void list_at_once(unsigned n, Samples *samples)
                                       .samples = samples,
                                       .left = LISTS,
                                       .running = &running};
+                const char *name; /* which it has when it is connected */
+                if (sd_bus_get_unique_name(clients[i].bus, &name) < 0)
+                        errx(1, "a client is not connected");
                 if (sd_bus_attach_event(clients[i].bus, event, 0) < 0)
                         errx(1, "no event loop for a connection");
         }
