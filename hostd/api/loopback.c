@@ -49,10 +49,12 @@ static int open_end(int fd, bool is_server, sd_bus **ret)
                 r = sd_bus_set_server(bus, true, id);
         if (r >= 0)
                 r = sd_bus_start(bus);
-        if (r < 0)
-                bus = sd_bus_unref(bus);
+        if (r < 0) {
+                (void) sd_bus_unref(bus);
+                return r;
+        }
         *ret = bus;
-        return r;
+        return 0;
 }
 
 static int agree(sd_bus *a, sd_bus *b)
@@ -94,10 +96,12 @@ int loopback_new(Loopback **ret)
         l = g_new0(Loopback, 1);
         l->fd = fds[0];
         r = connect_ends(l, fds[1]);
-        if (r < 0)
-                l = loopback_free(l);
+        if (r < 0) {
+                (void) loopback_free(l);
+                return r;
+        }
         *ret = l;
-        return r < 0 ? r : 0;
+        return 0;
 }
 
 Loopback *loopback_free(Loopback *l)

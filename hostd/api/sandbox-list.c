@@ -6,7 +6,7 @@
 #include "core/sandbox.h"
 
 struct SandboxList {
-        Loopback *loopback; /* NULL until it is needed */
+        Loopback *loopback; /* NULL: to be made when it is needed */
         GHashTable *known;  /* id → GBytes, an element of the list */
 };
 
@@ -24,6 +24,7 @@ SandboxList *sandbox_list_new(void)
 
         l->known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
                                          (GDestroyNotify) g_bytes_unref);
+        (void) loopback_new(&l->loopback);
         return l;
 }
 
