@@ -382,6 +382,7 @@ Manager *manager_free(Manager *m)
         isolation_free(m);
         m->hypervisor = hypervisor_free(m->hypervisor);
         m->store = store_free(m->store);
+        reserve_close();
         for (ObjectKind kind = 0; kind < _OBJECT_KIND_MAX; kind++)
                 g_clear_pointer(&m->objects[kind], g_hash_table_unref);
         m->drain_timer = sd_event_source_disable_unref(m->drain_timer);
