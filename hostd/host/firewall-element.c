@@ -2,11 +2,13 @@
 #include "host/firewall-private.h"
 
 #include <linux/netfilter.h>
+#include <net/ethernet.h>
 #include <netinet/in.h>
 #include <string.h>
 
 const SetName set_names[_SET_MAX] = {
         [SET_PINNED] = {NFPROTO_BRIDGE, "pinned"},
+        [SET_FRAMES] = {NFPROTO_BRIDGE, "frames"},
         [SET_ADDRESSED] = {NFPROTO_BRIDGE, "addressed"},
         [SET_CLIENTS] = {NFPROTO_BRIDGE, "clients"},
         [SET_HARDWARE] = {NFPROTO_BRIDGE, "hardware"},
@@ -68,6 +70,16 @@ static void key_add_port(Element *e, uint16_t port)
         key_add(e, &wire, sizeof wire);
 }
 
+/* Of a frame of IPv4 to the gateway. */
+static void key_add_header(Element *e, const Sandbox *s)
+{
+        struct ether_header h = {.ether_type = htons(ETHERTYPE_IP)};
+
+        memcpy(h.ether_dhost, s->gateway_mac, MAC_SIZE);
+        memcpy(h.ether_shost, s->mac, MAC_SIZE);
+        key_add(e, &h, sizeof h);
+}
+
 static void set_limit(Element *e, uint32_t rate, uint32_t burst, bool is_over)
 {
         e->rate = rate;
@@ -104,6 +116,10 @@ static void add_detail(Element *e, const Sandbox *s)
                 break;
         case SET_PINNED:
                 key_add(e, s->mac, MAC_SIZE);
+                key_add_address(e, s->address);
+                break;
+        case SET_FRAMES:
+                key_add_header(e, s);
                 key_add_address(e, s->address);
                 break;
         case SET_ADDRESSED:
