@@ -9,6 +9,7 @@
 const SetName set_names[_SET_MAX] = {
         [SET_PINNED] = {NFPROTO_BRIDGE, "pinned"},
         [SET_FRAMES] = {NFPROTO_BRIDGE, "frames"},
+        [SET_ANSWERS] = {NFPROTO_BRIDGE, "answers"},
         [SET_ADDRESSED] = {NFPROTO_BRIDGE, "addressed"},
         [SET_CLIENTS] = {NFPROTO_BRIDGE, "clients"},
         [SET_HARDWARE] = {NFPROTO_BRIDGE, "hardware"},
@@ -70,13 +71,13 @@ static void key_add_port(Element *e, uint16_t port)
         key_add(e, &wire, sizeof wire);
 }
 
-/* Of a frame of IPv4 to the gateway. */
-static void key_add_header(Element *e, const Sandbox *s)
+/* Of a frame of IPv4. */
+static void key_add_header(Element *e, const uint8_t *to, const uint8_t *from)
 {
         struct ether_header h = {.ether_type = htons(ETHERTYPE_IP)};
 
-        memcpy(h.ether_dhost, s->gateway_mac, MAC_SIZE);
-        memcpy(h.ether_shost, s->mac, MAC_SIZE);
+        memcpy(h.ether_dhost, to, MAC_SIZE);
+        memcpy(h.ether_shost, from, MAC_SIZE);
         key_add(e, &h, sizeof h);
 }
 
@@ -119,7 +120,11 @@ static void add_detail(Element *e, const Sandbox *s)
                 key_add_address(e, s->address);
                 break;
         case SET_FRAMES:
-                key_add_header(e, s);
+                key_add_header(e, s->gateway_mac, s->mac);
+                key_add_address(e, s->address);
+                break;
+        case SET_ANSWERS:
+                key_add_header(e, s->mac, s->gateway_mac);
                 key_add_address(e, s->address);
                 break;
         case SET_ADDRESSED:

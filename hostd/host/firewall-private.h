@@ -119,6 +119,7 @@ void compose_grouped(const GString *lines, GString *out);
 typedef enum FirewallSet {
         SET_PINNED,
         SET_FRAMES,
+        SET_ANSWERS,
         SET_ADDRESSED,
         SET_CLIENTS,
         SET_HARDWARE,
