@@ -121,7 +121,7 @@ static void test_frames(World *w)
 {
         int guest = w->network->guests[0];
 
-        network_enter(w->network->host);
+        load(w, "internet", NULL, 0);
         network_run("ip neigh replace 10.123.0.2 lladdr 02:fd:0a:7b:00:03 dev fluid0");
         unsigned long before = given_to_peer();
         tap_ok(!flow_reaches(guest, NETWORK_INTERNET, 80, w->web),
@@ -428,8 +428,6 @@ static void test_all(bool is_filtering)
         tap_note("bridged frames pass the hooks of IP: %s", is_filtering ? "yes" : "no");
         world_open(&w, is_filtering);
         test_internet(&w);
-        test_frames(&w);
-        load(&w, "internet", NULL, 0);
         test_other_profiles(&w);
         test_names(&w);
         test_change(&w);
@@ -438,6 +436,7 @@ static void test_all(bool is_filtering)
         test_half_open(&w);
         load(&w, "internet", NULL, 0);
         test_published(&w);
+        test_frames(&w);
         world_close(&w);
 }
 
