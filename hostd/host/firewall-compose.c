@@ -2,7 +2,6 @@
 #include "base/address-scope.h"
 #include "host/firewall-private.h"
 #include "host/firewall-text.h"
-#include "host/hypervisor.h"
 
 #include "base/cleanup.h"
 
@@ -58,8 +57,10 @@ void compose_sandbox(const Sandbox *s, const FirewallCounters *counters, GString
         const Hole holes[] = {
                 {"INTERFACE", HOLE_INTERFACE, .text = s->interface},
                 {"MAC", HOLE_MAC, .mac = s->mac},
-                {"MAC_NUMBER", HOLE_MAC_NUMBER, .mac = s->mac},
+                {"MAC_HEX", HOLE_MAC_HEX, .mac = s->mac},
+                {"GATEWAY_MAC_HEX", HOLE_MAC_HEX, .mac = s->gateway_mac},
                 {"ADDRESS", HOLE_ADDRESS, .address = s->address},
+                {"ADDRESS_HEX", HOLE_ADDRESS_HEX, .address = s->address},
                 {"PROFILE", HOLE_NAME, .text = s->profile->name},
                 {"RATE", HOLE_NUMBER, .number = s->profile->connections_per_sec},
                 {"OPEN", HOLE_NUMBER, .number = s->profile->connections_max},
@@ -211,7 +212,6 @@ void compose_tables(const Firewall *fw, const Model *m, GString *out)
         g_autoptr(GString) special = g_string_new("elements = ");
         g_autoptr(GString) upstreams = g_string_new(NULL);
         g_autofree char *user = NULL;
-        uint8_t gateway_mac[MAC_SIZE];
         size_t n_special;
         const AddressRange *not_public = address_scope_ranges(&n_special);
         g_autoptr(GList) sorted = g_list_sort(g_hash_table_get_values(m->profiles), by_name);
@@ -226,13 +226,14 @@ void compose_tables(const Firewall *fw, const Model *m, GString *out)
         compose_upstreams(fw, "\t\t", upstreams);
         if (fw->resolver_uid)
                 user = g_strdup_printf("meta skuid %u goto from-resolver", fw->resolver_uid);
-        network_mac(fw->gateway, gateway_mac);
         const Hole holes[] = {
                 {"PREFIX", HOLE_INTERFACE, .text = FIREWALL_INTERFACE_PREFIX},
                 {"BRIDGE", HOLE_INTERFACE, .text = fw->bridge},
                 {"RANGE", HOLE_RANGE, .range = fw->range},
+                {"RANGE_HEX", HOLE_ADDRESS_HEX, .address = fw->range.address},
+                {"MASK_HEX", HOLE_ADDRESS_HEX,
+                 .address = UINT32_MAX << (32 - fw->range.prefix_length)},
                 {"GATEWAY", HOLE_ADDRESS, .address = fw->gateway},
-                {"GATEWAY_MAC", HOLE_MAC, .mac = gateway_mac},
                 {"RESOLVER_PORT", HOLE_NUMBER, .number = fw->resolver_port},
                 {"RESOLVER_USER", HOLE_RULES, .text = user ?: ""},
                 {"UPSTREAMS", HOLE_RULES, .text = upstreams->str},

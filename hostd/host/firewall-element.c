@@ -2,11 +2,14 @@
 #include "host/firewall-private.h"
 
 #include <linux/netfilter.h>
+#include <net/ethernet.h>
 #include <netinet/in.h>
 #include <string.h>
 
 const SetName set_names[_SET_MAX] = {
         [SET_PINNED] = {NFPROTO_BRIDGE, "pinned"},
+        [SET_FRAMES] = {NFPROTO_BRIDGE, "frames"},
+        [SET_ANSWERS] = {NFPROTO_BRIDGE, "answers"},
         [SET_ADDRESSED] = {NFPROTO_BRIDGE, "addressed"},
         [SET_CLIENTS] = {NFPROTO_BRIDGE, "clients"},
         [SET_HARDWARE] = {NFPROTO_BRIDGE, "hardware"},
@@ -68,6 +71,16 @@ static void key_add_port(Element *e, uint16_t port)
         key_add(e, &wire, sizeof wire);
 }
 
+/* Of a frame of IPv4. */
+static void key_add_header(Element *e, const uint8_t *to, const uint8_t *from)
+{
+        struct ether_header h = {.ether_type = htons(ETHERTYPE_IP)};
+
+        memcpy(h.ether_dhost, to, MAC_SIZE);
+        memcpy(h.ether_shost, from, MAC_SIZE);
+        key_add(e, &h, sizeof h);
+}
+
 static void set_limit(Element *e, uint32_t rate, uint32_t burst, bool is_over)
 {
         e->rate = rate;
@@ -104,6 +117,14 @@ static void add_detail(Element *e, const Sandbox *s)
                 break;
         case SET_PINNED:
                 key_add(e, s->mac, MAC_SIZE);
+                key_add_address(e, s->address);
+                break;
+        case SET_FRAMES:
+                key_add_header(e, s->gateway_mac, s->mac);
+                key_add_address(e, s->address);
+                break;
+        case SET_ANSWERS:
+                key_add_header(e, s->mac, s->gateway_mac);
                 key_add_address(e, s->address);
                 break;
         case SET_ADDRESSED:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "host/firewall-private.h"
 #include "host/firewall-text.h"
+#include "host/hypervisor.h"
 
 #include "base/cleanup.h"
 
@@ -171,6 +172,7 @@ int sandbox_new(const Firewall *fw, const Model *m, const FirewallSandbox *sandb
         (void) g_strlcpy(s->id.text, sandbox->id, sizeof s->id.text);
         firewall_interface(s->id.text, s->interface);
         memcpy(s->mac, sandbox->mac, MAC_SIZE);
+        network_mac(fw->gateway, s->gateway_mac);
         s->address = sandbox->address;
         s->profile = profile;
         s->ports = g_array_new(FALSE, TRUE, sizeof(FirewallPort));

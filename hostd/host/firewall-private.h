@@ -35,7 +35,7 @@ typedef struct Profile {
 typedef struct Sandbox {
         Id id;
         char interface[IFNAMSIZ];
-        uint8_t mac[MAC_SIZE];
+        uint8_t mac[MAC_SIZE], gateway_mac[MAC_SIZE];
         uint32_t address;
         const Profile *profile;
         GArray *ports;     /* of FirewallPort */
@@ -118,6 +118,8 @@ void compose_grouped(const GString *lines, GString *out);
 
 typedef enum FirewallSet {
         SET_PINNED,
+        SET_FRAMES,
+        SET_ANSWERS,
         SET_ADDRESSED,
         SET_CLIENTS,
         SET_HARDWARE,
@@ -153,7 +155,7 @@ typedef struct SetName {
 } SetName;
 extern const SetName set_names[_SET_MAX];
 
-#define ELEMENT_KEY_MAX  32
+#define ELEMENT_KEY_MAX  36
 #define ELEMENT_DATA_MAX 8
 
 /* An element as the kernel keeps it: concatenated fields begin at multiples of 4 bytes. */

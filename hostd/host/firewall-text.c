@@ -50,10 +50,12 @@ static void put_value(const Hole *hole, GString *out)
                 mac_format(hole->mac, mac);
                 g_string_append(out, mac);
                 break;
-        case HOLE_MAC_NUMBER:
-                g_string_append(out, "0x");
+        case HOLE_MAC_HEX:
                 for (size_t i = 0; i < MAC_SIZE; i++)
                         g_string_append_printf(out, "%02x", hole->mac[i]);
+                break;
+        case HOLE_ADDRESS_HEX:
+                g_string_append_printf(out, "%08" PRIx32, hole->address);
                 break;
         case HOLE_NUMBER:
                 g_string_append_printf(out, "%" PRIu64, hole->number);

@@ -19,7 +19,8 @@ typedef enum HoleKind {
         HOLE_ADDRESS,
         HOLE_RANGE,
         HOLE_MAC,
-        HOLE_MAC_NUMBER, /* the same as one hexadecimal number */
+        HOLE_MAC_HEX,     /* the digits alone */
+        HOLE_ADDRESS_HEX, /* likewise */
         HOLE_NUMBER,
         HOLE_COUNT, /* of packets and bytes */
         HOLE_RULES, /* made here, of the kinds above */

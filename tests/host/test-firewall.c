@@ -304,16 +304,18 @@ static void test_holes(void)
         const uint8_t mac[MAC_SIZE] = {2, 0xfd, 10, 1, 2, 3};
         const Hole holes[] = {{"A", HOLE_ADDRESS, .address = RANGE + 2},
                               {"M", HOLE_MAC, .mac = mac},
-                              {"N", HOLE_MAC_NUMBER, .mac = mac},
+                              {"N", HOLE_MAC_HEX, .mac = mac},
+                              {"H", HOLE_ADDRESS_HEX, .address = RANGE + 2},
                               {"C_D", HOLE_COUNT, .count = {1, 2}},
                               {"R", HOLE_RANGE, .range = {RANGE, 16}}};
 
-        holes_fill("x @A@ @M@,@N@ @set @th,1,2 counter @C_D@ @R@", holes, G_N_ELEMENTS(holes),
+        holes_fill("x @A@ @M@,0x@N@@H@ @set @th,1,2 counter @C_D@ @R@", holes, G_N_ELEMENTS(holes),
                    text);
-        tap_is_str(text->str,
-                   "x 10.123.0.2 02:fd:0a:01:02:03,0x02fd0a010203 @set @th,1,2 counter packets 1 "
-                   "bytes 2 10.123.0.0/16",
-                   "holes are filled, and names of sets left alone");
+        tap_is_str(
+                text->str,
+                "x 10.123.0.2 02:fd:0a:01:02:03,0x02fd0a0102030a7b0002 @set @th,1,2 counter packets 1 "
+                "bytes 2 10.123.0.0/16",
+                "holes are filled, and names of sets left alone");
         tap_ok(!hole_name_is_valid("a b") && !hole_name_is_valid("1a") && hole_name_is_valid("a-1"),
                "names of profiles have one look");
         tap_ok(!hole_interface_is_valid("-x") && !hole_interface_is_valid("a b") &&

@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -96,6 +98,45 @@ static void world_close(World *w)
                 (void) close_fd(fds[i]);
         (void) firewall_free(w->fw);
         (void) network_free(w->network);
+}
+
+/* -- frames ------------------------------------------------------------------------------------ */
+
+/* How many frames the host has given to the peer. */
+static unsigned long given_to_peer(void)
+{
+        g_autofree char *text = NULL;
+        unsigned long packets = 0;
+        const char *line = NULL;
+
+        if (g_file_get_contents("/proc/thread-self/net/dev", &text, NULL, NULL))
+                line = strstr(text, "fl-" PEER_ID ":");
+        if (!line ||
+            sscanf(strchr(line, ':') + 1, "%*u %*u %*u %*u %*u %*u %*u %*u %*u %lu", &packets) != 1)
+                tap_bail_out("cannot tell what the peer got");
+        return packets;
+}
+
+static void test_frames(World *w)
+{
+        int guest = w->network->guests[0];
+
+        load(w, "internet", NULL, 0);
+        network_run("ip neigh replace 10.123.0.2 lladdr 02:fd:0a:7b:00:03 dev fluid0");
+        unsigned long before = given_to_peer();
+        tap_ok(!flow_reaches(guest, NETWORK_INTERNET, 80, w->web),
+               "an answer in the peer's frame does not get to the sandbox");
+        network_enter(w->network->host);
+        tap_is_int((long) given_to_peer(), (long) before, "nor to the peer");
+        network_run("ip neigh replace 10.123.0.2 lladdr 02:fd:0a:7b:00:02 dev fluid0");
+
+        tap_ok(flow_datagram(guest, NETWORK_INTERNET, 53, w->dns), "then all is well again");
+        network_enter(w->network->host);
+        network_run("nft delete element bridge fluid pinned '{ \"fl-000000000002\" . "
+                    "02:fd:0a:7b:00:02 . 10.123.0.2 }'");
+        tap_ok(flow_reaches(guest, NETWORK_INTERNET, 80, w->web),
+               "TCP has a way of its own, which asks for no other pin");
+        tap_ok(!flow_datagram(guest, NETWORK_INTERNET, 53, w->dns), "UDP has none");
 }
 
 /* -- profiles ---------------------------------------------------------------------------------- */
@@ -395,6 +436,7 @@ static void test_all(bool is_filtering)
         test_half_open(&w);
         load(&w, "internet", NULL, 0);
         test_published(&w);
+        test_frames(&w);
         world_close(&w);
 }
 
