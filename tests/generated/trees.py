@@ -151,7 +151,7 @@ def explained(kind, name, differs, named):
     """The keys that differ and that nobody has said in advance would."""
     rules = named.get(("user" if kind == "password" else kind, name), set())
     if kind == "password":
-        return set() if "passwords" in rules or differs <= {"ages"} else differs
+        return differs - {"is" if "passwords" in rules else "", "ages" if "password-days" in rules else ""}
     if kind == "user":
         return set() if "accounts" in rules else differs - rules  # "comment" is the name of the field, too
     if ("all", "hard links") in named:
