@@ -147,6 +147,20 @@ def masked_own(changes):
             run("systemctl", "daemon-reload"), run("systemctl", "mask", f"{name}.service")]
 
 
+DAYS = [["--maxdays", "90"], ["--mindays", "1", "--maxdays", "-1"], ["--mindays", "-1"], ["--warndays", "3"], ["--inactive", "7"], ["--expiredate", "0"],
+        ["--expiredate", "2030-01-01"], ["--expiredate", "1", "--maxdays", "30"], ["--expiredate", "99999999"]]
+
+
+def days(changes):
+    """How long accounts and passwords are good: of one that was there, and of a new one."""
+    n = next(changes.numbers)
+    system = changes.random.choice([["--uid", str(2700 + n)], ["--system", "--uid", str(400 + n)], ["--uid", str(400 + n)]])
+    operations = [run("useradd", "--no-create-home", *system, f"gen-days{n}"), run("chage", *changes.random.choice(DAYS), f"gen-days{n}")]
+    if changes.users:
+        operations.append(run("chage", *changes.random.choice(DAYS), f"gen-user{changes.random.choice(changes.users)}"))
+    return operations
+
+
 WEIGHTS = {hold: 1, override: 1, divert: 1, alternative: 2, damaged: 3, conffile_swapped: 2, recreated: 2, through_link: 3, deep_swap: 3,
            inner_swap: 3, orphaned: 2, renamed_account: 4, twin: 1, instance: 2, socket: 2, default_target: 1, of_users: 1,
            drop_in: 1, masked_own: 1}
