@@ -184,6 +184,9 @@ static void print_user(const Digest *d, Json *u)
                 append_item(note, "another password");
         if (old && new)
                 add_days(note, old, new);
+        if (new &&json_truth(new, "password_must_change") &&
+            !(old && json_truth(old, "password_must_change")))
+                append_item(note, "has to change the password");
         if (new)
                 add_expiry(note, old, new);
         add_strings(note, "joined", u, "groups_added");

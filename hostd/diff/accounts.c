@@ -8,6 +8,7 @@
 #define FIELD_SIZE_MAX 1024
 #define MEMBERS_MAX    10000
 #define SHADOW_FIELDS  9
+#define CHANGED_AT     2
 #define DAYS_AT        3 /* of these, the first of UserDays */
 
 static void free_user(void *data)
@@ -141,6 +142,7 @@ static void set_days(User *user, Span line)
 
         if (!split(line, fields, SHADOW_FIELDS, false))
                 return;
+        user->must_change = span_is(fields[CHANGED_AT], "0");
         for (int i = 0; i < N_USER_DAYS; i++)
                 if (span_to_uint(fields[DAYS_AT + i], INT32_MAX, &days))
                         user->days[i] = (int64_t) days;

@@ -34,6 +34,7 @@ typedef struct User {
         char *password; /* never shown; from shadow where passwd refers to it */
         PasswordState password_state;
         int64_t days[N_USER_DAYS]; /* or DAYS_NONE */
+        bool must_change;          /* the password, at the next login */
 } User;
 
 typedef struct Group {

@@ -144,12 +144,13 @@ static void write_user_side(GString *out, const char *key, const User *user)
         json_text_member(out, "password", password_state_to_string(user->password_state));
         for (int i = 0; i < N_USER_DAYS; i++)
                 write_days(out, user_days_to_string(i), user->days[i]);
+        json_text_member_bool(out, "password_must_change", user->must_change);
         g_string_append_c(out, '}');
 }
 
 static bool is_same_days(const User *a, const User *b)
 {
-        return memcmp(a->days, b->days, sizeof(a->days)) == 0;
+        return memcmp(a->days, b->days, sizeof(a->days)) == 0 && a->must_change == b->must_change;
 }
 
 static bool is_same_user(const User *a, const User *b)
@@ -235,6 +236,8 @@ static void say_days(Meaning *m, const User *old, const User *new)
                 meaning_say(m, "user %s no longer expires", new->name);
         if (memcmp(old->days, new->days, DAYS_EXPIRES * sizeof(*old->days)) != 0)
                 meaning_say(m, "how long a password of user %s is good was changed", new->name);
+        if (new->must_change && !old->must_change)
+                meaning_say(m, "user %s has to change the password at the next login", new->name);
 }
 
 static void say_added(Meaning *m, const User *user, const GPtrArray *groups)

@@ -10,6 +10,7 @@
 
 static const char warn[] = "for how long it is warned of its password's age is not set",
                   inactive[] = "when it is locked for its password's age is not set",
+                  must_change[] = "whether its password has to be changed at once is not said",
                   late[] = "it expires later than can be said";
 
 /* The argument of ansible.builtin.user, or why there is none; and where useradd reads what it
@@ -100,6 +101,14 @@ static bool needs_days(const Plan *plan, UserDays which, Json *old, AccountMaker
         g_assert_not_reached();
 }
 
+static bool has_to_change(Json *user)
+{
+        bool value = false;
+
+        (void) json_find_bool(user, "password_must_change", &value);
+        return value;
+}
+
 static void set_days(Task *task, UserDays which, int64_t days)
 {
         int64_t factor = which == DAYS_EXPIRES && days != DAYS_NONE ? SECONDS_OF_DAY : 1;
@@ -113,6 +122,8 @@ bool plan_user_days(Plan *plan, Task *task, const char *name, Json *old, Json *n
 {
         bool any = false;
 
+        if (has_to_change(new) != (old && has_to_change(old)))
+                plan_leave_out_named(plan, "user", name, "password-days", must_change);
         for (int i = 0; i < N_USER_DAYS; i++) {
                 const char *reason = all_days[i].reason;
                 int64_t days;

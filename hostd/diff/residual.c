@@ -290,7 +290,8 @@ static bool is_as_named(const Residual *q, Json *element, const char *what, cons
                       {"password_days_max", "password-days"},
                       {"password_days_warn", "password-days"},
                       {"password_days_inactive", "password-days"},
-                      {"expires_day", "password-days"}};
+                      {"expires_day", "password-days"},
+                      {"password_must_change", "password-days"}};
         g_autofree char *whole = g_strconcat(name, "\naccounts", NULL);
         Json *old, *new;
 

@@ -79,6 +79,14 @@ static void test_days(void)
                         tap_is_int(user->days[k], cases[i].days[k], "%s of line %zu",
                                    user_days_to_string(k), i);
         }
+        g_autoptr(GHashTable) users =
+                users_parse(span_of("a:x:1:1:::\nb:x:2:2:::\nc:x:3:3:::\n"),
+                            span_of("a:!:0::::::\nb:!:1::::::\nc:!:::::::\n"));
+        tap_ok(((const User *) g_hash_table_lookup(users, "a"))->must_change,
+               "who has to change the password at once is told");
+        tap_ok(!((const User *) g_hash_table_lookup(users, "b"))->must_change &&
+                       !((const User *) g_hash_table_lookup(users, "c"))->must_change,
+               "and nobody else");
 }
 
 static void test_passwords(void)

@@ -100,8 +100,8 @@ def accounts(root):
         name, _, uid, gid, comment, home, shell = line.split(":")
         yield {"user": name, "uid": uid, "gid": gid, "comment": comment, "home": home, "shell": shell, "groups": sorted(members.pop(name, []))}
     for line in lines(root, b"/etc/shadow"):
-        name, password, _, *ages, _ = line.split(":")
-        yield {"password": name, "is": password, "ages": ages}
+        name, password, changed, *ages, _ = line.split(":")
+        yield {"password": name, "is": password, "ages": [changed == "0", *ages]}
     for user, groups in members.items():
         yield {"stray": user, "groups": sorted(groups)}
 

@@ -156,6 +156,8 @@ def days(changes):
     n = next(changes.numbers)
     system = changes.random.choice([["--uid", str(2700 + n)], ["--system", "--uid", str(400 + n)], ["--uid", str(400 + n)]])
     operations = [run("useradd", "--no-create-home", *system, f"gen-days{n}"), run("chage", *changes.random.choice(DAYS), f"gen-days{n}")]
+    if n % 3 == 0:
+        operations.append(run("chage", "--lastday", "0", f"gen-days{n}"))
     if changes.users:
         operations.append(run("chage", *changes.random.choice(DAYS), f"gen-user{changes.random.choice(changes.users)}"))
     return operations
