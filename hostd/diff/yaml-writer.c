@@ -213,7 +213,7 @@ static char *find_exceptions(const char *item)
                 is_template |= has_template(line, size);
         }
         return g_strconcat(has_tab ? " no-tabs" : "", is_long ? " yaml[line-length]" : "",
-                           is_template ? " jinja[spacing]" : "", NULL);
+                           is_template ? " jinja" : "", NULL);
 }
 
 /* Behind the first line of each item of the document's own list. */

@@ -10,7 +10,7 @@
  *
  * A scalar is one line, however long, and lists are indented as ansible-lint wants them. An item of
  * the document's own list says which of its rules a text of the guest's breaks: no-tabs,
- * yaml[line-length], jinja[spacing]. */
+ * yaml[line-length], jinja. */
 
 #include "base/fault.h"
 

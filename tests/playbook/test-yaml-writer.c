@@ -124,8 +124,8 @@ static void test_exceptions(void)
                 {"/etc/tab\t", "  # noqa: no-tabs\n"},
                 {"/etc/\\t", ""},
                 {"/etc/\\\t", "  # noqa: no-tabs\n"},
-                {"{{ x }}", "  # noqa: jinja[spacing]\n"},
-                {"{%\t", "  # noqa: no-tabs jinja[spacing]\n"},
+                {"{{ x }}", "  # noqa: jinja\n"},
+                {"{%\t", "  # noqa: no-tabs jinja\n"},
         };
         g_autofree char *longest = g_strnfill(160 - strlen("  path: !unsafe \"\""), 'x');
         g_autofree char *longer = g_strconcat(longest, "x", NULL);
