@@ -97,6 +97,7 @@ void plan_packages(Plan *plan); /* and which changes are theirs */
 void plan_accounts(Plan *plan);
 void plan_services(Plan *plan);
 int plan_files(Plan *plan, Fault *f);
+void plan_alternatives(Plan *plan);
 void plan_services_done(Plan *plan);
 
 /* Whether the package brings this file exactly as it is at the newer point. */

@@ -45,7 +45,9 @@ def divert(changes):
 def alternative(changes):
     if not (once(changes, "gen-eta") and once(changes, "gen-zeta")):
         return []
-    return [run(*packages.APT, "install", "gen-eta"), run("update-alternatives", "--set", "gen-tool", "/usr/bin/gen-zeta-tool")]
+    operations = [run(*packages.APT, "install", "gen-eta"), run("update-alternatives", "--set", "gen-tool", "/usr/bin/gen-zeta-tool")]
+    # Chosen before, the link is never another one.
+    return operations if changes.seed % 2 else operations[::-1]
 
 
 def damaged(changes):
