@@ -124,6 +124,46 @@ static void add_user_number(GString *out, const char *key, Json *old, Json *new)
                 append_item(out, "%s %" PRIu64 " → %" PRIu64, key, before, after);
 }
 
+/* What was said of none is that there is none. */
+static void add_days(GString *out, Json *old, Json *new)
+{
+        static const struct {
+                const char *key, *text;
+        } all[] = {{"password_days_min", "password kept for days"},
+                   {"password_days_max", "password good for days"},
+                   {"password_days_warn", "warned for days"},
+                   {"password_days_inactive", "locked after days"}};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(all); i++) {
+                uint64_t before, after;
+                bool had = json_find_uint(old, all[i].key, &before);
+                bool has = json_find_uint(new, all[i].key, &after);
+                if (has && (!had || before != after))
+                        append_item(out, "%s: %" PRIu64, all[i].text, after);
+                else if (had && !has)
+                        append_item(out, "%s: no limit", all[i].text);
+        }
+}
+
+static void add_expiry(GString *out, Json *old, Json *new)
+{
+        uint64_t before, after;
+        bool had = old && json_find_uint(old, "expires_day", &before);
+
+        if (!json_find_uint(new, "expires_day", &after)) {
+                if (had)
+                        append_item(out, "no longer expires");
+                return;
+        }
+        g_autoptr(GDateTime) date =
+                after < 4000000 ? g_date_time_new_from_unix_utc((gint64) after * 24 * 60 * 60)
+                                : NULL;
+        g_autofree char *text =
+                date ? g_date_time_format(date, "%F") : g_strdup_printf("day %" PRIu64, after);
+        if (!had || before != after)
+                append_item(out, "expires %s", text);
+}
+
 static void print_user(const Digest *d, Json *u)
 {
         static const char *const keys[] = {"comment", "home", "shell", "password"};
@@ -142,6 +182,13 @@ static void print_user(const Digest *d, Json *u)
                            json_text(new, keys[i]));
         if (json_truth(u, "password_changed"))
                 append_item(note, "another password");
+        if (old && new)
+                add_days(note, old, new);
+        if (new &&json_truth(new, "password_must_change") &&
+            !(old && json_truth(old, "password_must_change")))
+                append_item(note, "has to change the password");
+        if (new)
+                add_expiry(note, old, new);
         add_strings(note, "joined", u, "groups_added");
         add_strings(note, "left", u, "groups_removed");
         print_row(json_text(u, "change"), json_text(u, "name"), note->str);

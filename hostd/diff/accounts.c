@@ -7,6 +7,9 @@
 
 #define FIELD_SIZE_MAX 1024
 #define MEMBERS_MAX    10000
+#define SHADOW_FIELDS  9
+#define CHANGED_AT     2
+#define DAYS_AT        3 /* of these, the first of UserDays */
 
 static void free_user(void *data)
 {
@@ -61,6 +64,25 @@ const char *password_state_to_string(PasswordState state)
         g_assert_not_reached();
 }
 
+const char *user_days_to_string(UserDays days)
+{
+        switch (days) {
+        case DAYS_MIN:
+                return "password_days_min";
+        case DAYS_MAX:
+                return "password_days_max";
+        case DAYS_WARN:
+                return "password_days_warn";
+        case DAYS_INACTIVE:
+                return "password_days_inactive";
+        case DAYS_EXPIRES:
+                return "expires_day";
+        case N_USER_DAYS:
+                break;
+        }
+        g_assert_not_reached();
+}
+
 static Span without_locks(Span field)
 {
         while (field.size > 0 && field.bytes[0] == '!')
@@ -108,7 +130,22 @@ static User *parse_user(Span line)
         user->home = span_dup(fields[5]);
         user->shell = span_dup(fields[6]);
         user->password_state = password_state_of(fields[1]);
+        for (int i = 0; i < N_USER_DAYS; i++)
+                user->days[i] = DAYS_NONE;
         return user;
+}
+
+static void set_days(User *user, Span line)
+{
+        Span fields[SHADOW_FIELDS];
+        uint64_t days;
+
+        if (!split(line, fields, SHADOW_FIELDS, false))
+                return;
+        user->must_change = span_is(fields[CHANGED_AT], "0");
+        for (int i = 0; i < N_USER_DAYS; i++)
+                if (span_to_uint(fields[DAYS_AT + i], INT32_MAX, &days))
+                        user->days[i] = (int64_t) days;
 }
 
 static void add_shadow(GHashTable *users, Span shadow)
@@ -127,6 +164,7 @@ static void add_shadow(GHashTable *users, Span shadow)
                 g_free(user->password);
                 user->password = span_dup(fields[1]);
                 user->password_state = password_state_of(fields[1]);
+                set_days(user, line);
         }
 }
 

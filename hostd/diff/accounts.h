@@ -16,11 +16,25 @@ typedef enum PasswordState {
         PASSWORD_SET,
 } PasswordState;
 
+/* How long the account and its password are good, in days (shadow(5)). */
+typedef enum UserDays {
+        DAYS_MIN, /* of a password, before it may be changed */
+        DAYS_MAX, /* until it has to be changed */
+        DAYS_WARN,
+        DAYS_INACTIVE,
+        DAYS_EXPIRES, /* of the account, since 1970 */
+        N_USER_DAYS,
+} UserDays;
+
+#define DAYS_NONE (-1)
+
 typedef struct User {
         char *name, *comment, *home, *shell;
         uint64_t uid, gid;
         char *password; /* never shown; from shadow where passwd refers to it */
         PasswordState password_state;
+        int64_t days[N_USER_DAYS]; /* or DAYS_NONE */
+        bool must_change;          /* the password, at the next login */
 } User;
 
 typedef struct Group {
@@ -36,6 +50,9 @@ GHashTable *users_parse(Span passwd, Span shadow);
 GHashTable *groups_parse(Span text);
 
 const char *password_state_to_string(PasswordState state);
+
+/* As the diff document calls them. */
+const char *user_days_to_string(UserDays days);
 
 /* "!" and "*" alone are no password, "!" before a hash locks it. */
 PasswordState password_state_of(Span field);

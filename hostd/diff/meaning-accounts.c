@@ -120,6 +120,14 @@ static const GPtrArray *groups_of(const Accounts *a, int side, const char *name)
         return groups ? groups : a->none;
 }
 
+static void write_days(GString *out, const char *key, int64_t days)
+{
+        if (days == DAYS_NONE)
+                json_text_member(out, key, NULL);
+        else
+                json_text_member_uint(out, key, (uint64_t) days);
+}
+
 static void write_user_side(GString *out, const char *key, const User *user)
 {
         json_text_key(out, key);
@@ -134,14 +142,23 @@ static void write_user_side(GString *out, const char *key, const User *user)
         json_text_member(out, "home", user->home);
         json_text_member(out, "shell", user->shell);
         json_text_member(out, "password", password_state_to_string(user->password_state));
+        for (int i = 0; i < N_USER_DAYS; i++)
+                write_days(out, user_days_to_string(i), user->days[i]);
+        json_text_member_bool(out, "password_must_change", user->must_change);
         g_string_append_c(out, '}');
+}
+
+static bool is_same_days(const User *a, const User *b)
+{
+        return memcmp(a->days, b->days, sizeof(a->days)) == 0 && a->must_change == b->must_change;
 }
 
 static bool is_same_user(const User *a, const User *b)
 {
         return a->uid == b->uid && a->gid == b->gid && strcmp(a->comment, b->comment) == 0 &&
                strcmp(a->home, b->home) == 0 && strcmp(a->shell, b->shell) == 0 &&
-               a->password_state == b->password_state && !password_is_other(a, b);
+               a->password_state == b->password_state && !password_is_other(a, b) &&
+               is_same_days(a, b);
 }
 
 static char *join(const GPtrArray *names)
@@ -199,6 +216,30 @@ static void say_fields(Meaning *m, const User *old, const User *new)
                 meaning_say(m, "the comment of user %s was changed", new->name);
 }
 
+/* "2030-01-01"; g_free() it. */
+static char *date_of(int64_t days)
+{
+        g_autoptr(GDateTime) date = g_date_time_new_from_unix_utc(days * 24 * 60 * 60);
+
+        return date ? g_date_time_format(date, "%F")
+                    : g_strdup_printf("day %" G_GINT64_FORMAT, days);
+}
+
+static void say_days(Meaning *m, const User *old, const User *new)
+{
+        int64_t day = new->days[DAYS_EXPIRES];
+        g_autofree char *date = day == DAYS_NONE ? NULL : date_of(day);
+
+        if (old->days[DAYS_EXPIRES] != day && date)
+                meaning_say(m, "user %s expires on %s", new->name, date);
+        else if (old->days[DAYS_EXPIRES] != day)
+                meaning_say(m, "user %s no longer expires", new->name);
+        if (memcmp(old->days, new->days, DAYS_EXPIRES * sizeof(*old->days)) != 0)
+                meaning_say(m, "how long a password of user %s is good was changed", new->name);
+        if (new->must_change && !old->must_change)
+                meaning_say(m, "user %s has to change the password at the next login", new->name);
+}
+
 static void say_added(Meaning *m, const User *user, const GPtrArray *groups)
 {
         g_autofree char *in = join(groups);
@@ -219,6 +260,7 @@ static void say_changed(Meaning *m, const User *old, const User *new, const GPtr
 
         say_fields(m, old, new);
         say_password(m, old, new);
+        say_days(m, old, new);
         if (added->len > 0)
                 meaning_say(m, "user %s is now a member of %s", new->name, in);
         if (removed->len > 0)

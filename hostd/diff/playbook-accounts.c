@@ -4,7 +4,7 @@
  * beside that without a number of their own: which one gets which depends on who came first. */
 
 #include "base/cleanup.h"
-#include "diff/playbook-plan.h"
+#include "diff/playbook-days.h"
 
 #include <string.h>
 
@@ -321,6 +321,32 @@ static void remove_user(Plan *plan, const char *name)
         task_ours(task, "state", "absent");
 }
 
+static AccountMaker maker_of(const Plan *plan, Json *user, const char *name, Json *new)
+{
+        uint64_t uid = UINT64_MAX;
+
+        (void) json_find_uint(new, "uid", &uid);
+        if (is_made_by_other(plan, user, name, uid))
+                return MAKER_PACKAGE;
+        return playbook_member_is(user, "change", "added") && uid <= SYSTEM_ID_MAX &&
+                               !user_has_days(new)
+                       ? MAKER_USERADD_SYSTEM
+                       : MAKER_USERADD;
+}
+
+/* The module takes it for an account that is there only. */
+static void limit_system_user(Plan *plan, TaskFile file, const char *name, Json *new)
+{
+        g_autofree char *title = task_name("Limit the user", name, strlen(name));
+        g_autoptr(Task) task = task_new(title, "ansible.builtin.user");
+
+        task_theirs(task, "name", name);
+        if (!plan_user_days(plan, task, name, NULL, new, MAKER_USERADD_SYSTEM))
+                return;
+        task_bool(task, "create_home", false);
+        (void) plan_add(plan, file, TAKE_PTR(task));
+}
+
 static void take_user(Plan *plan, Json *user)
 {
         g_autofree char *name = playbook_member(user, "name");
@@ -345,13 +371,13 @@ static void take_user(Plan *plan, Json *user)
                 task_name(added ? "Make the user" : "Change the user", name, strlen(name));
         task = task_new(title, "ansible.builtin.user");
         task_theirs(task, "name", name);
-        bool any =
-                !is_made_by_other(plan, user, name, uid) && set_fields(plan, task, name, old, new);
-        if (any && added && uid <= SYSTEM_ID_MAX)
+        AccountMaker maker = maker_of(plan, user, name, new);
+        bool any = maker != MAKER_PACKAGE && set_fields(plan, task, name, old, new);
+        if (maker == MAKER_USERADD_SYSTEM)
                 task_bool(task, "system", true);
+        else
+                any |= plan_user_days(plan, task, name, old, new, maker);
         bool has_groups = set_groups(plan, task, name, user);
-        if (!any && !has_groups)
-                return;
         /* Groups that it is in may come from packages, or be made after them. */
         TaskFile file =
                 added && !has_groups && json_find_uint(new, "gid", &gid) && gid <= SYSTEM_ID_MAX
@@ -359,7 +385,10 @@ static void take_user(Plan *plan, Json *user)
                         : TASKS_ACCOUNTS;
         /* What is in the home is said by tasks of its own. */
         task_bool(task, "create_home", false);
-        (void) plan_add(plan, file, TAKE_PTR(task));
+        if (any || has_groups)
+                (void) plan_add(plan, file, TAKE_PTR(task));
+        if (maker == MAKER_USERADD_SYSTEM)
+                limit_system_user(plan, file, name, new);
 }
 
 /* A member that "users" does not tell of. */
@@ -431,6 +460,7 @@ void plan_accounts(Plan *plan)
         Json *users = plan->document->users, *groups = plan->document->groups;
 
         plan->pins_ids = has_both_makers(plan);
+        plan_read_days(plan);
         for (size_t i = 0; i < json_object_array_length(groups); i++)
                 take_group(plan, json_object_array_get_idx(groups, i));
         for (size_t i = 0; i < json_object_array_length(users); i++)

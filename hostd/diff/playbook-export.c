@@ -58,6 +58,27 @@ static int copy_file(void *data, const char *path, PlaybookTake take, void *take
         return r;
 }
 
+static int read_link(void *data, const char *path, char **ret, Fault *f)
+{
+        const Trees *trees = data;
+        g_autoptr(Content) content = NULL;
+        Filesystem *fs = NULL;
+        LookupFile file;
+        size_t size;
+
+        int r = tree_find(trees->trees[true], path, false, &fs, &file, f);
+        if (r < 0)
+                return r;
+        if (file.attributes.kind != KIND_SYMLINK)
+                return fault_set(f, FAULT_NOT_FOUND, "'%s' is not a symbolic link", path);
+        r = lookup_open(fs, &file, &content, f);
+        if (r < 0)
+                return r;
+        if (content_size(content) > LOOKUP_PATH_MAX)
+                return fault_set(f, FAULT_DIFF_FAILED, "'%s' is too long a link", path);
+        return content_load(content, ret, &size, f);
+}
+
 static int begin(void *data, const char *name, uint64_t size, Fault *f)
 {
         Output *output = data;
@@ -88,7 +109,7 @@ static int end(void *data, Fault *f)
 
 PlaybookSource playbook_source(Trees *trees)
 {
-        return (PlaybookSource){trees, read_file, copy_file};
+        return (PlaybookSource){trees, read_file, copy_file, read_link};
 }
 
 /* What was done meanwhile, for people: nothing of the playbook is made of it. */

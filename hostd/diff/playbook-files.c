@@ -241,6 +241,14 @@ static bool has_attributes_changed(const FileChange *change)
                change->old.gid != change->new.gid;
 }
 
+/* Whether there is something to do: more than another time. A link of update-alternatives that is
+ * what it was was made again: by somebody who took back what a package made of it. */
+static bool has_changed(const FileChange *change)
+{
+        return change->change != CHANGE_METADATA || has_attributes_changed(change) ||
+               (change->new.kind == KIND_SYMLINK &&is_within(change->path, "/etc/alternatives"));
+}
+
 /* Access control lists, capabilities, security labels: core has no module for them. */
 static void note_xattrs(Plan *plan, const FileChange *change)
 {
@@ -337,8 +345,7 @@ static void plan_file(Plan *plan, FileChange *change, const char **removed)
 {
         const char *rule, *reason;
 
-        if (change->change == CHANGE_METADATA && !has_attributes_changed(change) &&
-            !change->new.xattrs)
+        if (!has_changed(change) && !change->new.xattrs)
                 return;
         if (left_out_reason(plan, change, &rule, &reason)) {
                 plan_leave_out(plan, change, rule, reason);
@@ -373,7 +380,7 @@ static void plan_file(Plan *plan, FileChange *change, const char **removed)
                 remove_task(plan, change);
         } else if (is_allowed(plan, change)) {
                 note_xattrs(plan, change);
-                if (change->change != CHANGE_METADATA || has_attributes_changed(change))
+                if (has_changed(change))
                         put(plan, change);
         }
 }

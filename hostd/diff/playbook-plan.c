@@ -123,6 +123,7 @@ int plan_new(const PlaybookDocument *document, const PlaybookSource *source,
         plan_accounts(plan);
         plan_services(plan);
         r = plan_files(plan, f);
+        plan_alternatives(plan);
         if (r < 0)
                 return r;
         plan_services_done(plan);

@@ -3,6 +3,7 @@
 
 /* What a playbook will do, decided change by change, before anything is written. */
 
+#include "diff/accounts.h"
 #include "diff/playbook-document.h"
 #include "diff/playbook-task.h"
 #include "diff/playbook.h"
@@ -53,10 +54,11 @@ typedef struct Plan {
         GHashTable *users, *groups; /* id of the newer point → name */
         GHashTable *user_names;     /* name → itself: users there are */
         char *groups_text;          /* /etc/group of the newer point, or NULL */
-        GHashTable *source_files;   /* FileChange → itself: see plan_is_source() */
-        GHashTable *explained;      /* FileChange → itself: a task of another kind makes it */
-        GHashTable *shipped;        /* path → MD5 in hexadecimal, of packages that changed */
-        bool has_sources;           /* some source of packages changed */
+        int64_t default_days[N_USER_DAYS];
+        GHashTable *source_files; /* FileChange → itself: see plan_is_source() */
+        GHashTable *explained;    /* FileChange → itself: a task of another kind makes it */
+        GHashTable *shipped;      /* path → MD5 in hexadecimal, of packages that changed */
+        bool has_sources;         /* some source of packages changed */
         bool has_restarts, has_facts;
         bool pins_ids; /* accounts of packages are made with their numbers, before them */
 } Plan;
@@ -95,6 +97,7 @@ void plan_packages(Plan *plan); /* and which changes are theirs */
 void plan_accounts(Plan *plan);
 void plan_services(Plan *plan);
 int plan_files(Plan *plan, Fault *f);
+void plan_alternatives(Plan *plan);
 void plan_services_done(Plan *plan);
 
 /* Whether the package brings this file exactly as it is at the newer point. */

@@ -86,7 +86,7 @@ void task_plain(Task *task, const char *key, const char *text)
 {
         GBytes *bytes = g_bytes_new(text, strlen(text) + 1);
 
-        g_assert(strspn(text, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS) == strlen(text));
+        g_assert(strspn(text, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-") == strlen(text));
         add(task->arguments, (Value){.key = key,
                                      .kind = VALUE_OURS,
                                      .word = g_bytes_get_data(bytes, NULL),

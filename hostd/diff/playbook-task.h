@@ -21,7 +21,7 @@ const char *task_get_name(const Task *task);
 
 /* Arguments of the module, in this order. Keys and words are kept, not copied. */
 void task_ours(Task *task, const char *key, const char *word);
-void task_plain(Task *task, const char *key, const char *text); /* digits and letters; copied */
+void task_plain(Task *task, const char *key, const char *text); /* a number or a word; copied */
 void task_bool(Task *task, const char *key, bool value);
 void task_theirs(Task *task, const char *key, const char *text);
 void task_theirs_sized(Task *task, const char *key, const void *bytes, size_t size);

@@ -50,6 +50,8 @@ typedef struct PlaybookSource {
                     size_t *ret_size, Fault *f);
         /* A regular file of the newer point, piece by piece. */
         int (*copy)(void *data, const char *path, PlaybookTake take, void *take_data, Fault *f);
+        /* What a symbolic link of the newer point says; g_free() it. */
+        int (*read_link)(void *data, const char *path, char **ret, Fault *f);
 } PlaybookSource;
 
 /* Where the role goes: each file is begun with its size, then written. */

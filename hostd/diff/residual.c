@@ -285,7 +285,13 @@ static bool is_as_named(const Residual *q, Json *element, const char *what, cons
                       {"gid", "accounts"},
                       {"comment", "comment"},
                       {"home", "accounts"},
-                      {"shell", "accounts"}};
+                      {"shell", "accounts"},
+                      {"password_days_min", "password-days"},
+                      {"password_days_max", "password-days"},
+                      {"password_days_warn", "password-days"},
+                      {"password_days_inactive", "password-days"},
+                      {"expires_day", "password-days"},
+                      {"password_must_change", "password-days"}};
         g_autofree char *whole = g_strconcat(name, "\naccounts", NULL);
         Json *old, *new;
 

@@ -6,6 +6,9 @@
 #include <string.h>
 #include <yaml.h>
 
+/* What ansible-lint takes for a line. */
+#define LINE_MAX_SIZE 160
+
 struct YamlWriter {
         yaml_emitter_t emitter;
         GString *out;
@@ -181,6 +184,57 @@ static char *indent_lists(const char *text)
         return g_string_free(out, FALSE);
 }
 
+/* A backslash in YAML's text begins an escape. */
+static bool has_escape(const char *line, size_t size, char letter)
+{
+        for (size_t i = 0; i + 1 < size; i++)
+                if (line[i] == '\\' && line[++i] == letter)
+                        return true;
+        return false;
+}
+
+static bool has_template(const char *line, size_t size)
+{
+        return memmem(line, size, "!unsafe", 7) &&
+               (memmem(line, size, "{{", 2) || memmem(line, size, "{%", 2) ||
+                memmem(line, size, "{#", 2));
+}
+
+/* Rules of ansible-lint that a name or text of the guest's breaks. */
+static char *find_exceptions(const char *item)
+{
+        bool has_tab = false, is_long = false, is_template = false;
+
+        for (const char *line = item, *end; *line && *line != '\n'; line = end + (*end != '\0')) {
+                end = strchrnul(line, '\n');
+                size_t size = (size_t) (end - line);
+                has_tab |= has_escape(line, size, 't');
+                is_long |= size > LINE_MAX_SIZE;
+                is_template |= has_template(line, size);
+        }
+        return g_strconcat(has_tab ? " no-tabs" : "", is_long ? " yaml[line-length]" : "",
+                           is_template ? " jinja" : "", NULL);
+}
+
+/* Behind the first line of each item of the document's own list. */
+static char *note_exceptions(const char *text)
+{
+        GString *out = g_string_sized_new(strlen(text) + 1024);
+
+        for (const char *line = text, *next; *line; line = next) {
+                const char *end = strchrnul(line, '\n');
+
+                next = *end ? end + 1 : end;
+                g_string_append_len(out, line, next - line);
+                if (line[0] != '-' || line[1] != ' ')
+                        continue;
+                g_autofree char *rules = find_exceptions(line);
+                if (*rules)
+                        g_string_append_printf(out, "  # noqa:%s\n", rules);
+        }
+        return g_string_free(out, FALSE);
+}
+
 int yaml_writer_end(YamlWriter *writer, char **ret, Fault *f)
 {
         yaml_event_t event;
@@ -193,6 +247,7 @@ int yaml_writer_end(YamlWriter *writer, char **ret, Fault *f)
                                : fault_set(f, FAULT_INTERNAL, "YAML could not be written: %s",
                                            writer->emitter.problem ? writer->emitter.problem
                                                                    : "not UTF-8");
-        *ret = indent_lists(writer->out->str);
+        g_autofree char *text = indent_lists(writer->out->str);
+        *ret = note_exceptions(text);
         return 0;
 }

@@ -8,7 +8,9 @@
  * is not printable ASCII escaped, so that Ansible never takes it for a template, a tag, an alias or
  * another type, and so that a terminal shows it as it is. Keys are always ours.
  *
- * A scalar is one line, however long, and lists are indented as ansible-lint wants them. */
+ * A scalar is one line, however long, and lists are indented as ansible-lint wants them. An item of
+ * the document's own list says which of its rules a text of the guest's breaks: no-tabs,
+ * yaml[line-length], jinja. */
 
 #include "base/fault.h"
 

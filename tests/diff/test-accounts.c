@@ -55,6 +55,40 @@ static void test_users(void)
         }
 }
 
+static void test_days(void)
+{
+        static const struct {
+                const char *shadow;
+                int64_t days[N_USER_DAYS];
+        } cases[] = {
+                {"a:!:19000:0:99999:7:::", {0, 99999, 7, -1, -1}},
+                {"a:!:19000:1:2:3:4:5:", {1, 2, 3, 4, 5}},
+                {"a:!:19000::::::", {-1, -1, -1, -1, -1}},
+                {"a:!:19000:-1:x: 7:2147483647:2147483648:", {-1, -1, -1, INT32_MAX, -1}},
+                {"a:!:19000:0:99999:7", {-1, -1, -1, -1, -1}},
+                {"a:!:19000:0:99999:7:::\na:!:19000:1:1:1:::", {0, 99999, 7, -1, -1}},
+                {"", {-1, -1, -1, -1, -1}},
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                g_autoptr(GHashTable) users =
+                        users_parse(span_of("a:x:1:1:::\n"), span_of(cases[i].shadow));
+                const User *user = g_hash_table_lookup(users, "a");
+
+                for (int k = 0; k < N_USER_DAYS; k++)
+                        tap_is_int(user->days[k], cases[i].days[k], "%s of line %zu",
+                                   user_days_to_string(k), i);
+        }
+        g_autoptr(GHashTable) users =
+                users_parse(span_of("a:x:1:1:::\nb:x:2:2:::\nc:x:3:3:::\n"),
+                            span_of("a:!:0::::::\nb:!:1::::::\nc:!:::::::\n"));
+        tap_ok(((const User *) g_hash_table_lookup(users, "a"))->must_change,
+               "who has to change the password at once is told");
+        tap_ok(!((const User *) g_hash_table_lookup(users, "b"))->must_change &&
+                       !((const User *) g_hash_table_lookup(users, "c"))->must_change,
+               "and nobody else");
+}
+
 static void test_passwords(void)
 {
         static const struct {
@@ -95,6 +129,7 @@ static void test_groups(void)
 int main(void)
 {
         test_users();
+        test_days();
         test_passwords();
         test_groups();
         return tap_done();

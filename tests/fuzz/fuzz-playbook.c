@@ -38,6 +38,15 @@ static int copy_nothing(void *data, const char *path, PlaybookTake take, void *t
         return take(take_data, file, strlen(file), f);
 }
 
+static int read_no_link(void *data, const char *path, char **ret, Fault *f)
+{
+        (void) data;
+        if (strlen(path) % 3 == 0)
+                return fault_set(f, FAULT_NOT_FOUND, "there is no '%s'", path);
+        *ret = g_strdup(path + strlen(path) / 2);
+        return 0;
+}
+
 static int begin(void *data, const char *name, uint64_t size, Fault *f)
 {
         Sink *sink = data;
@@ -107,7 +116,7 @@ static int end(void *data, Fault *f)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         Sink state = {.content = g_string_new(NULL)};
-        const PlaybookSource source = {NULL, read_nothing, copy_nothing};
+        const PlaybookSource source = {NULL, read_nothing, copy_nothing, read_no_link};
         const PlaybookSink sink = {&state, begin, put, end};
         const PlaybookOptions options = {size % 2 == 0, size % 3 == 0};
         Fault fault = {0};

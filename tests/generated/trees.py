@@ -100,8 +100,8 @@ def accounts(root):
         name, _, uid, gid, comment, home, shell = line.split(":")
         yield {"user": name, "uid": uid, "gid": gid, "comment": comment, "home": home, "shell": shell, "groups": sorted(members.pop(name, []))}
     for line in lines(root, b"/etc/shadow"):
-        name, password, _, *ages, _ = line.split(":")
-        yield {"password": name, "is": password, "ages": ages}
+        name, password, changed, *ages, _ = line.split(":")
+        yield {"password": name, "is": password, "ages": [changed == "0", *ages]}
     for user, groups in members.items():
         yield {"stray": user, "groups": sorted(groups)}
 
@@ -151,7 +151,7 @@ def explained(kind, name, differs, named):
     """The keys that differ and that nobody has said in advance would."""
     rules = named.get(("user" if kind == "password" else kind, name), set())
     if kind == "password":
-        return set() if "passwords" in rules or differs <= {"ages"} else differs
+        return differs - {"is" if "passwords" in rules else "", "ages" if "password-days" in rules else ""}
     if kind == "user":
         return set() if "accounts" in rules else differs - rules  # "comment" is the name of the field, too
     if ("all", "hard links") in named:

@@ -45,7 +45,9 @@ def divert(changes):
 def alternative(changes):
     if not (once(changes, "gen-eta") and once(changes, "gen-zeta")):
         return []
-    return [run(*packages.APT, "install", "gen-eta"), run("update-alternatives", "--set", "gen-tool", "/usr/bin/gen-zeta-tool")]
+    operations = [run(*packages.APT, "install", "gen-eta"), run("update-alternatives", "--set", "gen-tool", "/usr/bin/gen-zeta-tool")]
+    # Chosen before, the link is never another one.
+    return operations if changes.seed % 2 else operations[::-1]
 
 
 def damaged(changes):
@@ -145,6 +147,22 @@ def masked_own(changes):
     name = f"gen-mask{next(changes.numbers)}"
     return [write(f"/usr/local/lib/systemd/system/{name}.service", "[Service]\nExecStart=/bin/true\n", parents=True, mode=0o644),
             run("systemctl", "daemon-reload"), run("systemctl", "mask", f"{name}.service")]
+
+
+DAYS = [["--maxdays", "90"], ["--mindays", "1", "--maxdays", "-1"], ["--mindays", "-1"], ["--warndays", "3"], ["--inactive", "7"], ["--expiredate", "0"],
+        ["--expiredate", "2030-01-01"], ["--expiredate", "1", "--maxdays", "30"], ["--expiredate", "99999999"]]
+
+
+def days(changes):
+    """How long accounts and passwords are good: of one that was there, and of a new one."""
+    n = next(changes.numbers)
+    system = changes.random.choice([["--uid", str(2700 + n)], ["--system", "--uid", str(400 + n)], ["--uid", str(400 + n)]])
+    operations = [run("useradd", "--no-create-home", *system, f"gen-days{n}"), run("chage", *changes.random.choice(DAYS), f"gen-days{n}")]
+    if n % 3 == 0:
+        operations.append(run("chage", "--lastday", "0", f"gen-days{n}"))
+    if changes.users:
+        operations.append(run("chage", *changes.random.choice(DAYS), f"gen-user{changes.random.choice(changes.users)}"))
+    return operations
 
 
 WEIGHTS = {hold: 1, override: 1, divert: 1, alternative: 2, damaged: 3, conffile_swapped: 2, recreated: 2, through_link: 3, deep_swap: 3,

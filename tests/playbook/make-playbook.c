@@ -47,6 +47,15 @@ static int copy_tree(void *data, const char *path, PlaybookTake take, void *take
         return r;
 }
 
+static int read_tree_link(void *data, const char *path, char **ret, Fault *f)
+{
+        Trees *trees = data;
+        g_autofree char *full = g_strconcat(trees->new, path, NULL);
+
+        *ret = g_file_read_link(full, NULL);
+        return *ret ? 0 : fault_set(f, FAULT_NOT_FOUND, "there is no link '%s'", full);
+}
+
 static int begin(void *data, const char *name, uint64_t size, Fault *f)
 {
         Trees *trees = data;
@@ -96,7 +105,7 @@ int main(int argc, char **argv)
                 return 2;
         }
         Trees trees = {.old = argv[i + 1], .new = argv[i + 2], .result = argv[i + 3], .fd = -1};
-        PlaybookSource source = {&trees, read_tree, copy_tree};
+        PlaybookSource source = {&trees, read_tree, copy_tree, read_tree_link};
         PlaybookSink sink = {&trees, begin, put, end};
         int r = file_read(argv[i], 1u << 30, &document, &size, &fault);
         if (r == 0)

@@ -115,6 +115,53 @@ static void test_lists(void)
                    "each is indented below its key");
 }
 
+static void test_exceptions(void)
+{
+        static const struct {
+                const char *value, *noted;
+        } cases[] = {
+                {"/etc/plain", ""},
+                {"/etc/tab\t", "  # noqa: no-tabs\n"},
+                {"/etc/\\t", ""},
+                {"/etc/\\\t", "  # noqa: no-tabs\n"},
+                {"{{ x }}", "  # noqa: jinja\n"},
+                {"{%\t", "  # noqa: no-tabs jinja\n"},
+        };
+        g_autofree char *longest = g_strnfill(160 - strlen("  path: !unsafe \"\""), 'x');
+        g_autofree char *longer = g_strconcat(longest, "x", NULL);
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases) + 2; i++) {
+                const char *value = i < G_N_ELEMENTS(cases)    ? cases[i].value
+                                    : i == G_N_ELEMENTS(cases) ? longest
+                                                               : longer;
+                const char *noted = i < G_N_ELEMENTS(cases)    ? cases[i].noted
+                                    : i == G_N_ELEMENTS(cases) ? ""
+                                                               : "  # noqa: yaml[line-length]\n";
+                g_autoptr(YamlWriter) writer = yaml_writer_new();
+                g_autofree char *text = NULL, *expected = NULL;
+
+                yaml_writer_list(writer);
+                for (int k = 0; k < 2; k++) {
+                        yaml_writer_map(writer);
+                        yaml_writer_ours(writer, "name");
+                        yaml_writer_ours(writer, "{{ ours }}");
+                        yaml_writer_ours(writer, "path");
+                        if (k == 0)
+                                yaml_writer_ours(writer, "other");
+                        else
+                                yaml_writer_theirs(writer, value, strlen(value));
+                        yaml_writer_end_map(writer);
+                }
+                yaml_writer_end_list(writer);
+                tap_ok(yaml_writer_end(writer, &text, NULL) == 0, "tasks are written");
+                expected = g_strdup_printf("---\n- name: \"{{ ours }}\"\n  path: other\n\n"
+                                           "- name: \"{{ ours }}\"\n%s  path: !unsafe ",
+                                           noted);
+                tap_ok(g_str_has_prefix(text, expected),
+                       "and say what the linter has to let pass, case %zu", i);
+        }
+}
+
 static void test_refused(void)
 {
         static const struct {
@@ -164,6 +211,7 @@ int main(void)
 {
         test_scalars();
         test_lists();
+        test_exceptions();
         test_refused();
         test_names();
         return tap_done();
