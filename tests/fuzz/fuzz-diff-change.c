@@ -7,9 +7,9 @@
  * directory, inline data and attributes; diff-journal.qcow2 a journal that is not replayed yet.
  * Neither has checksums, past which hardly any change would get; diff-checksums.qcow2 has. It also
  * chooses how large the chunks of the delta are: with small ones, which are to these file systems
- * what usual ones are to usual ones, little is marked besides what was changed. Then come records
- * of 6 bytes: in which point and in which kind of block, where there, what is done and with which
- * value.
+ * what usual ones are to usual ones, little is marked besides what was changed. And it chooses
+ * whether the walk knows of the delta, too. Then come records of 6 bytes: in which point and in
+ * which kind of block, where there, what is done and with which value.
  *
  * A base with damage shows only that nothing crashes or hangs. With the base as it was made, the
  * new point can be anything: where the walk comes to an end, both reports have to be equal. */
@@ -41,6 +41,12 @@ static const uint8_t weights[16] = {SUPER,  DESCRIPTORS, INODES,  INODES,  INODE
 
 static const uint8_t chunk_bits[] = {16, 12, 10, 13};
 
+/* What the first byte chooses. */
+typedef struct Choice {
+        unsigned base, chunk_bits;
+        bool walks_blindly; /* without the delta */
+} Choice;
+
 typedef struct Point {
         uint8_t *bytes; /* those of the file behind the volume */
         Chain *chain;
@@ -60,6 +66,14 @@ static void must(int r, const Fault *f)
 {
         if (r < 0)
                 g_error("%s; run this where tests/ is", f->message);
+}
+
+static Choice choose(uint8_t byte)
+{
+        unsigned rest = byte / BASES;
+
+        return (Choice){byte % BASES, chunk_bits[rest % G_N_ELEMENTS(chunk_bits)],
+                        rest / G_N_ELEMENTS(chunk_bits) % 2 != 0};
 }
 
 /* ---- the bases ---- */
@@ -301,13 +315,16 @@ static ssize_t compare(const Run *old, const Run *new, const Delta *delta, Compa
         return (ssize_t) size;
 }
 
-static void try_both(const Run *old, const Run *new, const Delta *delta, bool base_is_whole)
+static void try_both(const Run *old, const Run *new, const Delta *delta, bool walks,
+                     bool walks_blindly)
 {
         static char changed[REPORT_MAX], walked[REPORT_MAX];
 
         ssize_t n = compare(old, new, delta, COMPARE_CHANGED, changed);
-        ssize_t m = base_is_whole ? compare(old, new, delta, COMPARE_WALK, walked) : -1;
+        ssize_t m = -1;
 
+        if (walks)
+                m = compare(old, new, walks_blindly ? NULL : delta, COMPARE_WALK, walked);
         if (m >= 0 && (n != m || memcmp(changed, walked, (size_t) m) != 0)) {
                 (void) fprintf(stderr, "changed:\n%.*s\nwalked:\n%.*s\n",
                                (int) (n < 0 ? FAULT_MESSAGE_MAX : n), changed, (int) m, walked);
@@ -315,15 +332,16 @@ static void try_both(const Run *old, const Run *new, const Delta *delta, bool ba
         }
 }
 
-static void try_points(const Base *base, bool base_is_whole, unsigned bits, const size_t *places,
-                       size_t n)
+static void try_points(const Base *base, const Choice *choice, bool base_is_whole,
+                       const size_t *places, size_t n)
 {
         Run old = {0}, new = {0};
 
         if (open_run(&old, &base->points[0], "old") && open_run(&new, &base->points[1], "new")) {
-                g_autoptr(Delta) delta = find_delta(base, &old, &new, bits, places, n);
+                g_autoptr(Delta) delta =
+                        find_delta(base, &old, &new, choice->chunk_bits, places, n);
 
-                try_both(&old, &new, delta, base_is_whole);
+                try_both(&old, &new, delta, base_is_whole, choice->walks_blindly);
         }
         close_run(&new);
         close_run(&old);
@@ -336,15 +354,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         if (size == 0)
                 return 0;
-        Base *base = load_base(data[0] % BASES);
-        unsigned bits = chunk_bits[data[0] / BASES % G_N_ELEMENTS(chunk_bits)];
+        Choice choice = choose(data[0]);
+        Base *base = load_base(choice.base);
         for (size_t at = 1; at + RECORD <= size && n < RECORDS_MAX; at += RECORD) {
                 bool is_base;
 
                 places[n++] = change(base, data + at, &is_base);
                 base_is_whole = base_is_whole && !is_base;
         }
-        try_points(base, base_is_whole, bits, places, n);
+        try_points(base, &choice, base_is_whole, places, n);
         while (n > 0)
                 put_right(base, places[--n]);
         return 0;
