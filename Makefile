@@ -376,7 +376,7 @@ $(FUZZ_OUT)/fuzz-%: $(FUZZ_OUT)/obj/tests/fuzz/fuzz-%.o $(FUZZ_OUT)/all.a
 	$(call say,LINK,$@)
 	$(Q)clang -fsanitize=fuzzer$(FUZZ_SANITIZE) -o $@ $^ $(call libs,$(LIBS_host) $(LIBS_diff))
 
-fuzz: ## FUZZ=x: run one fuzzer for FUZZ_TIME seconds; without FUZZ, list them
+fuzz: ## FUZZ=x: run one fuzzer for FUZZ_TIME seconds (FUZZ_PLAIN=1: without sanitizers); without FUZZ, list them
 	@$(if $(FUZZ),$(MAKE) $(FUZZ_OUT)/fuzz-$(FUZZ) && mkdir -p $(FUZZ_CORPUS) && \
 		ASAN_OPTIONS="$(FUZZ_ASAN)" $(FUZZ_OUT)/fuzz-$(FUZZ) $(FUZZ_FLAGS) -max_total_time=$(FUZZ_TIME) $(FUZZ_CORPUS) \
 		$(wildcard tests/fuzz/corpus/$(FUZZ)),echo "fuzzers: $(FUZZERS)")
