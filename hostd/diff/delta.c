@@ -5,10 +5,9 @@
 
 #include <string.h>
 
-/* One bit a chunk: 64 KiB, or more where the map would grow beyond 4 MiB. */
-#define CHUNK_BITS_MIN 16
-#define CHUNKS_MAX     (UINT64_C(1) << 25)
-#define WORD_BITS      64
+/* One bit a chunk: the map does not grow beyond 4 MiB. */
+#define CHUNKS_MAX (UINT64_C(1) << 25)
+#define WORD_BITS  64
 
 struct Delta {
         unsigned chunk_bits;
@@ -56,11 +55,11 @@ static int mark_above(Delta *delta, Chain *chain, unsigned common, uint64_t size
         return 0;
 }
 
-int delta_new_empty(uint64_t size, Delta **ret, Fault *f)
+int delta_new_empty(uint64_t size, unsigned chunk_bits, Delta **ret, Fault *f)
 {
         g_autoptr(Delta) delta = g_new0(Delta, 1);
 
-        delta->chunk_bits = CHUNK_BITS_MIN;
+        delta->chunk_bits = chunk_bits;
         while (size >> delta->chunk_bits >= CHUNKS_MAX)
                 delta->chunk_bits++;
         delta->n_chunks = (size >> delta->chunk_bits) + 1;
@@ -77,7 +76,7 @@ int delta_new(Chain *old, Chain *new, Delta **ret, Fault *f)
         unsigned common = chain_common_depth(old, new);
         g_autoptr(Delta) delta = NULL;
 
-        int r = delta_new_empty(size, &delta, f);
+        int r = delta_new_empty(size, DELTA_CHUNK_BITS, &delta, f);
         if (r < 0)
                 return r;
         if (common == 0) {
@@ -129,7 +128,7 @@ int delta_new_volume(const Volume *old, const Volume *new, Delta *const *disks, 
         VolumePiece a = {0}, b = {0};
         unsigned i = 0, j = 0;
 
-        int r = delta_new_empty(size, ret, f);
+        int r = delta_new_empty(size, DELTA_CHUNK_BITS, ret, f);
         if (r < 0)
                 return r;
         advance(old, &i, &a, 0);

@@ -14,8 +14,11 @@ typedef struct Delta Delta;
 /* Of a disk. FAULT_IMAGE_REFUSED, IO, NO_MEMORY. */
 int delta_new(Chain *old, Chain *new, Delta **ret, Fault *f);
 
-/* Of `size` bytes of which none is marked yet. FAULT_NO_MEMORY. */
-int delta_new_empty(uint64_t size, Delta **ret, Fault *f);
+#define DELTA_CHUNK_BITS 16 /* that of a cluster of a usual image */
+
+/* Of `size` bytes of which none is marked yet, by chunks of 2^chunk_bits bytes, or of more where a
+ * map of these would be too large. FAULT_NO_MEMORY. */
+int delta_new_empty(uint64_t size, unsigned chunk_bits, Delta **ret, Fault *f);
 
 /* Of a volume that may be on other places of other disks than it was; `disks` has the delta of each
  * disk, by its number. FAULT_NO_MEMORY. */

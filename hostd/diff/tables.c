@@ -74,8 +74,8 @@ int tables_find_changed(Filesystem *old, Filesystem *new, const Delta *delta, GA
                         Fault *f)
 {
         uint32_t per_group = old->ext2->super->s_inodes_per_group, size = old->inode_size;
-        uint32_t step = RUN_BYTES / size;
-        g_autofree uint8_t *buffers = g_malloc(2 * RUN_BYTES);
+        uint32_t step = MIN(RUN_BYTES / size, per_group);
+        g_autofree uint8_t *buffers = g_malloc(2 * (size_t) step * size);
 
         for (dgrp_t group = 0; group < old->ext2->group_desc_count; group++) {
                 uint64_t table = ext2fs_inode_table_loc(old->ext2, group) * old->block_size;

@@ -5,9 +5,11 @@
  *
  * The first byte chooses the base: diff-change.qcow2 has extents, indexes, a deep and an indexed
  * directory, inline data and attributes; diff-journal.qcow2 a journal that is not replayed yet.
- * Neither has checksums, past which hardly any change would get; diff-checksums.qcow2 has. Then
- * come records of 6 bytes: in which point and in which kind of block, where there, what is done and
- * with which value.
+ * Neither has checksums, past which hardly any change would get; diff-checksums.qcow2 has. It also
+ * chooses how large the chunks of the delta are: with small ones, which are to these file systems
+ * what usual ones are to usual ones, little is marked besides what was changed. And it chooses
+ * whether the walk knows of the delta, too. Then come records of 6 bytes: in which point and in
+ * which kind of block, where there, what is done and with which value.
  *
  * A base with damage shows only that nothing crashes or hangs. With the base as it was made, the
  * new point can be anything: where the walk comes to an end, both reports have to be equal. */
@@ -28,7 +30,6 @@
 #define RECORD      6
 #define RECORDS_MAX 32
 #define PIECE_MAX   1024
-#define CHUNK       65536 /* of a delta */
 #define REPORT_MAX  (1 << 20)
 
 /* Kinds of blocks; how often each is chosen is in `weights`. */
@@ -37,6 +38,14 @@ typedef enum Area { SUPER, DESCRIPTORS, INODES, ENTRIES, INDEXES, XATTRS, DATA, 
 static const uint8_t weights[16] = {SUPER,  DESCRIPTORS, INODES,  INODES,  INODES,  INODES,
                                     INODES, ENTRIES,     ENTRIES, ENTRIES, INDEXES, INDEXES,
                                     XATTRS, DATA,        DATA,    ANY};
+
+static const uint8_t chunk_bits[] = {16, 12, 10, 13};
+
+/* What the first byte chooses. */
+typedef struct Choice {
+        unsigned base, chunk_bits;
+        bool walks_blindly; /* without the delta */
+} Choice;
 
 typedef struct Point {
         uint8_t *bytes; /* those of the file behind the volume */
@@ -57,6 +66,14 @@ static void must(int r, const Fault *f)
 {
         if (r < 0)
                 g_error("%s; run this where tests/ is", f->message);
+}
+
+static Choice choose(uint8_t byte)
+{
+        unsigned rest = byte / BASES;
+
+        return (Choice){byte % BASES, chunk_bits[rest % G_N_ELEMENTS(chunk_bits)],
+                        rest / G_N_ELEMENTS(chunk_bits) % 2 != 0};
 }
 
 /* ---- the bases ---- */
@@ -215,12 +232,23 @@ static size_t change(Base *base, const uint8_t *record, bool *is_base)
         return at;
 }
 
+/* What a change at `at` can have reached. */
+static size_t start_of_piece(size_t at)
+{
+        return at - at % PIECE_MAX;
+}
+
+static size_t size_of_piece(const Base *base, size_t at)
+{
+        return MIN(2 * PIECE_MAX, base->size - start_of_piece(at));
+}
+
 static void put_right(Base *base, size_t at)
 {
-        size_t start = at - at % PIECE_MAX, n = MIN(2 * PIECE_MAX, base->size - start);
+        size_t start = start_of_piece(at);
 
         for (unsigned i = 0; i < 2; i++)
-                memcpy(base->points[i].bytes + start, base->bytes + start, n);
+                memcpy(base->points[i].bytes + start, base->bytes + start, size_of_piece(base, at));
 }
 
 /* ---- the comparison ---- */
@@ -247,15 +275,16 @@ static void mark(void *data, uint64_t offset, uint64_t length)
         delta_mark(data, offset, length);
 }
 
-static Delta *find_delta(const Base *base, const Run *old, const Run *new, const bool *chunks)
+/* Marks what was changed at `places`, and what a journal's replay changes. */
+static Delta *find_delta(const Base *base, const Run *old, const Run *new, unsigned bits,
+                         const size_t *places, size_t n)
 {
         Delta *delta = NULL;
         Fault f = {0};
 
-        must(delta_new_empty(base->size, &delta, &f), &f);
-        for (size_t at = 0; at < base->size; at += CHUNK)
-                if (chunks[at / CHUNK])
-                        delta_mark(delta, at, MIN(CHUNK, base->size - at));
+        must(delta_new_empty(base->size, bits, &delta, &f), &f);
+        for (size_t i = 0; i < n; i++)
+                delta_mark(delta, start_of_piece(places[i]), size_of_piece(base, places[i]));
         view_foreach_redirect(old->view, mark, delta);
         view_foreach_redirect(new->view, mark, delta);
         return delta;
@@ -286,22 +315,33 @@ static ssize_t compare(const Run *old, const Run *new, const Delta *delta, Compa
         return (ssize_t) size;
 }
 
-static void try_both(const Base *base, bool base_is_whole, const bool *chunks)
+static void try_both(const Run *old, const Run *new, const Delta *delta, bool walks,
+                     bool walks_blindly)
 {
         static char changed[REPORT_MAX], walked[REPORT_MAX];
+
+        ssize_t n = compare(old, new, delta, COMPARE_CHANGED, changed);
+        ssize_t m = -1;
+
+        if (walks)
+                m = compare(old, new, walks_blindly ? NULL : delta, COMPARE_WALK, walked);
+        if (m >= 0 && (n != m || memcmp(changed, walked, (size_t) m) != 0)) {
+                (void) fprintf(stderr, "changed:\n%.*s\nwalked:\n%.*s\n",
+                               (int) (n < 0 ? FAULT_MESSAGE_MAX : n), changed, (int) m, walked);
+                abort();
+        }
+}
+
+static void try_points(const Base *base, const Choice *choice, bool base_is_whole,
+                       const size_t *places, size_t n)
+{
         Run old = {0}, new = {0};
 
         if (open_run(&old, &base->points[0], "old") && open_run(&new, &base->points[1], "new")) {
-                g_autoptr(Delta) delta = find_delta(base, &old, &new, chunks);
-                ssize_t n = compare(&old, &new, delta, COMPARE_CHANGED, changed);
-                ssize_t m = base_is_whole ? compare(&old, &new, delta, COMPARE_WALK, walked) : -1;
+                g_autoptr(Delta) delta =
+                        find_delta(base, &old, &new, choice->chunk_bits, places, n);
 
-                if (m >= 0 && (n != m || memcmp(changed, walked, (size_t) m) != 0)) {
-                        (void) fprintf(stderr, "changed:\n%.*s\nwalked:\n%.*s\n",
-                                       (int) (n < 0 ? FAULT_MESSAGE_MAX : n), changed, (int) m,
-                                       walked);
-                        abort();
-                }
+                try_both(&old, &new, delta, base_is_whole, choice->walks_blindly);
         }
         close_run(&new);
         close_run(&old);
@@ -310,22 +350,19 @@ static void try_both(const Base *base, bool base_is_whole, const bool *chunks)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         size_t places[RECORDS_MAX], n = 0;
-        bool chunks[64] = {false}, base_is_whole = true;
+        bool base_is_whole = true;
 
         if (size == 0)
                 return 0;
-        Base *base = load_base(data[0] % BASES);
-        g_assert(base->size <= G_N_ELEMENTS(chunks) * CHUNK);
+        Choice choice = choose(data[0]);
+        Base *base = load_base(choice.base);
         for (size_t at = 1; at + RECORD <= size && n < RECORDS_MAX; at += RECORD) {
                 bool is_base;
-                size_t place = change(base, data + at, &is_base);
-                size_t last = MIN(place + PIECE_MAX, base->size - 1);
 
-                chunks[(place - place % PIECE_MAX) / CHUNK] = chunks[last / CHUNK] = true;
+                places[n++] = change(base, data + at, &is_base);
                 base_is_whole = base_is_whole && !is_base;
-                places[n++] = place;
         }
-        try_both(base, base_is_whole, chunks);
+        try_points(base, &choice, base_is_whole, places, n);
         while (n > 0)
                 put_right(base, places[--n]);
         return 0;
