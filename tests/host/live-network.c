@@ -228,8 +228,9 @@ static void test_held_address(void)
                 g_autofree char *program = g_strdup_printf(script, holders[i]);
                 do_outside("virsh net-destroy " NETWORK);
                 g_autofree char *held =
-                        output_of("python3 -c '%s' > /run/held 2>&1 & echo $! > /run/holder; "
-                                  "until grep -q . /run/held; do sleep 0.02; done; cat /run/held",
+                        output_of("rm -f /run/held; "
+                                  "python3 -c '%s' > /run/held 2>&1 & echo $! > /run/holder; "
+                                  "until grep -qs . /run/held; do sleep 0.02; done; cat /run/held",
                                   program);
                 tap_is_str(held, "held", "somebody has the DHCP server's address for a while");
                 if (i == 0)
