@@ -56,6 +56,23 @@ int pread_all(int fd, void *buffer, size_t size, uint64_t offset)
         return 0;
 }
 
+/* The size that stat() tells is not asked: files of /proc have none. */
+static int read_to_end(int fd, size_t max, GString *text)
+{
+        char buffer[4096];
+
+        for (;;) {
+                ssize_t n = read(fd, buffer, sizeof buffer);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0)
+                        return n < 0 ? -errno : 0;
+                if ((size_t) n > max - text->len)
+                        return -EFBIG;
+                g_string_append_len(text, buffer, n);
+        }
+}
+
 int file_read(const char *path, size_t max, char **ret_text, size_t *ret_size, Fault *f)
 {
         autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -68,18 +85,15 @@ int file_read(const char *path, size_t max, char **ret_text, size_t *ret_size, F
                 return fault_set_errno(f, FAULT_IO, errno, "cannot read '%s'", path);
         if (!S_ISREG(st.st_mode))
                 return fault_set(f, FAULT_IO, "'%s' is not a regular file", path);
-        if ((uint64_t) st.st_size > max)
+        g_autoptr(GString) text = g_string_sized_new(MIN((size_t) st.st_size, max) + 1);
+        int r = read_to_end(fd, max, text);
+        if (r == -EFBIG)
                 return fault_set(f, FAULT_IO, "'%s' is larger than %zu bytes", path, max);
-
-        size_t size = (size_t) st.st_size;
-        g_autofree char *text = g_malloc(size + 1);
-        int r = pread_all(fd, text, size, 0);
         if (r < 0)
                 return fault_set_errno(f, FAULT_IO, r, "cannot read '%s'", path);
-        text[size] = '\0';
         if (ret_size)
-                *ret_size = size;
-        *ret_text = TAKE_PTR(text);
+                *ret_size = text->len;
+        *ret_text = g_string_free(TAKE_PTR(text), FALSE);
         return 0;
 }
 

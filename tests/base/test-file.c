@@ -91,6 +91,13 @@ static void test_file_read(void)
         tap_is_int(file_read(path, 4, &untouched, &size, &f), -EIO, "a larger one is refused");
         tap_ok(untouched == directory, "and nothing is written then");
         fault_clear(&f);
+        g_autofree char *boot = NULL;
+        tap_ok(file_read("/proc/sys/kernel/random/boot_id", 64, &boot, &size, &f) == 0 &&
+                       size == strlen(boot) && size == 37,
+               "a file that does not tell its size is read to its end");
+        tap_is_int(file_read("/proc/sys/kernel/random/boot_id", 36, &untouched, &size, &f), -EIO,
+                   "and no further than is allowed");
+        fault_clear(&f);
         tap_is_int(file_read(none, 5, &untouched, NULL, &f), -ENOENT,
                    "one that is not there is not found");
         fault_clear(&f);
