@@ -24,7 +24,7 @@ int address_parse(const char *text, uint32_t *ret, Fault *f)
                          "'%.40s' is not an IPv4 address; write it like 192.0.2.1", text);
 }
 
-static uint32_t mask(unsigned prefix_length)
+uint32_t address_mask(unsigned prefix_length)
 {
         return prefix_length == 0 ? 0 : UINT32_MAX << (32 - prefix_length);
 }
@@ -43,7 +43,7 @@ int address_range_parse(const char *text, AddressRange *ret, Fault *f)
                 return fault_set(f, FAULT_INVALID_ARGUMENT,
                                  "'%.40s' is not a range; write it like 192.0.2.0/24", text);
 
-        AddressRange range = {.address = address & mask((unsigned) prefix_length),
+        AddressRange range = {.address = address & address_mask((unsigned) prefix_length),
                               .prefix_length = (unsigned) prefix_length};
         if (range.address != address) {
                 g_autofree char *meant = address_range_format(&range);
@@ -71,7 +71,7 @@ char *address_range_format(const AddressRange *range)
 
 bool address_range_contains(const AddressRange *range, uint32_t address)
 {
-        return (address & mask(range->prefix_length)) == range->address;
+        return (address & address_mask(range->prefix_length)) == range->address;
 }
 
 bool address_ranges_overlap(const AddressRange *a, const AddressRange *b)
@@ -81,7 +81,7 @@ bool address_ranges_overlap(const AddressRange *a, const AddressRange *b)
 
 uint32_t address_range_last(const AddressRange *range)
 {
-        return range->address | ~mask(range->prefix_length);
+        return range->address | ~address_mask(range->prefix_length);
 }
 
 static const struct {

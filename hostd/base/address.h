@@ -29,6 +29,9 @@ void address_format(uint32_t address, char ret[ADDRESS_TEXT_MAX]);
 /* The caller frees it. */
 char *address_range_format(const AddressRange *range);
 
+/* The bits of the network. */
+uint32_t address_mask(unsigned prefix_length);
+
 bool address_range_contains(const AddressRange *range, uint32_t address);
 bool address_ranges_overlap(const AddressRange *a, const AddressRange *b);
 uint32_t address_range_last(const AddressRange *range);

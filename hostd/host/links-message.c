@@ -149,7 +149,7 @@ static bool append_range(GArray *networks, uint32_t address, unsigned prefix_len
 {
         if (prefix_length <= 1 || prefix_length > 32)
                 return false;
-        AddressRange range = {address & UINT32_MAX << (32 - prefix_length), prefix_length};
+        AddressRange range = {address & address_mask(prefix_length), prefix_length};
         g_array_append_val(networks, range);
         return true;
 }
