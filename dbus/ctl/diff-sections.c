@@ -2,6 +2,7 @@
 #include "dbus/ctl/diff-sections.h"
 
 #include "base/cleanup.h"
+#include "base/quantity.h"
 #include "dbus/ctl/print.h"
 
 #include <inttypes.h>
@@ -155,11 +156,7 @@ static void add_expiry(GString *out, Json *old, Json *new)
                         append_item(out, "no longer expires");
                 return;
         }
-        g_autoptr(GDateTime) date =
-                after < 4000000 ? g_date_time_new_from_unix_utc((gint64) after * 24 * 60 * 60)
-                                : NULL;
-        g_autofree char *text =
-                date ? g_date_time_format(date, "%F") : g_strdup_printf("day %" PRIu64, after);
+        g_autofree char *text = day_format(after);
         if (!had || before != after)
                 append_item(out, "expires %s", text);
 }

@@ -2,9 +2,12 @@
 #include "base/quantity.h"
 
 #include <glib.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 #include <time.h>
+
+#define LAST_DAY 2932896 /* 9999-12-31: what dates end at */
 
 typedef struct Unit {
         const char *name;
@@ -132,6 +135,15 @@ char *duration_format(uint64_t usec)
                 usec %= unit->factor;
         }
         return g_string_free(out, FALSE);
+}
+
+char *day_format(uint64_t days)
+{
+        g_autoptr(GDateTime) date =
+                days <= LAST_DAY ? g_date_time_new_from_unix_utc((gint64) days * 24 * 60 * 60)
+                                 : NULL;
+
+        return date ? g_date_time_format(date, "%F") : g_strdup_printf("day %" PRIu64, days);
 }
 
 char *size_format(uint64_t bytes)

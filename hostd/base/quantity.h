@@ -24,6 +24,9 @@ char *duration_format(uint64_t usec);
 /* "1.5G"; the caller frees it. */
 char *size_format(uint64_t bytes);
 
+/* Days since 1970 as "2030-01-01", or "day N" after the year 9999; the caller frees it. */
+char *day_format(uint64_t days);
+
 /* CLOCK_MONOTONIC and CLOCK_REALTIME. */
 uint64_t now_monotonic_usec(void);
 uint64_t now_realtime_usec(void);

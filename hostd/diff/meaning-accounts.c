@@ -2,6 +2,7 @@
 #include "diff/meaning-parts.h"
 
 #include "base/cleanup.h"
+#include "base/quantity.h"
 #include "diff/accounts.h"
 
 #include <string.h>
@@ -216,19 +217,10 @@ static void say_fields(Meaning *m, const User *old, const User *new)
                 meaning_say(m, "the comment of user %s was changed", new->name);
 }
 
-/* "2030-01-01"; g_free() it. */
-static char *date_of(int64_t days)
-{
-        g_autoptr(GDateTime) date = g_date_time_new_from_unix_utc(days * 24 * 60 * 60);
-
-        return date ? g_date_time_format(date, "%F")
-                    : g_strdup_printf("day %" G_GINT64_FORMAT, days);
-}
-
 static void say_days(Meaning *m, const User *old, const User *new)
 {
         int64_t day = new->days[DAYS_EXPIRES];
-        g_autofree char *date = day == DAYS_NONE ? NULL : date_of(day);
+        g_autofree char *date = day == DAYS_NONE ? NULL : day_format((uint64_t) day);
 
         if (old->days[DAYS_EXPIRES] != day && date)
                 meaning_say(m, "user %s expires on %s", new->name, date);

@@ -192,6 +192,24 @@ static void test_round_trip(void)
         tap_ok(sizes, "a power of two is read back as it was");
 }
 
+static void test_days(void)
+{
+        static const struct {
+                uint64_t days;
+                const char *text;
+        } all[] = {{0, "1970-01-01"},
+                   {21915, "2030-01-01"},
+                   {2932896, "9999-12-31"},
+                   {2932897, "day 2932897"},
+                   {UINT64_MAX, "day 18446744073709551615"}};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(all); i++) {
+                g_autofree char *text = day_format(all[i].days);
+
+                tap_is_str(text, all[i].text, "a day is said as a date while there is one");
+        }
+}
+
 static void test_clocks(void)
 {
         uint64_t before = now_monotonic_usec();
@@ -207,6 +225,7 @@ int main(void)
         test_sizes();
         test_formats();
         test_round_trip();
+        test_days();
         test_clocks();
         return tap_done();
 }
