@@ -13,15 +13,17 @@ static const char warn[] = "for how long it is warned of its password's age is n
                   must_change[] = "whether its password has to be changed at once is not said",
                   late[] = "it expires later than can be said";
 
+static const char login_defs[] = "/etc/login.defs", useradd_defaults[] = "/etc/default/useradd";
+
 /* The argument of ansible.builtin.user, or why there is none; and where useradd reads what it
  * gives. */
 static const struct {
         const char *argument, *reason, *defaults, *variable;
 } all_days[N_USER_DAYS] = {
-        [DAYS_MIN] = {"password_expire_min", NULL, "/etc/login.defs", "PASS_MIN_DAYS"},
-        [DAYS_MAX] = {"password_expire_max", NULL, "/etc/login.defs", "PASS_MAX_DAYS"},
-        [DAYS_WARN] = {NULL, warn, "/etc/login.defs", "PASS_WARN_AGE"},
-        [DAYS_INACTIVE] = {NULL, inactive, "/etc/default/useradd", "INACTIVE"},
+        [DAYS_MIN] = {"password_expire_min", NULL, login_defs, "PASS_MIN_DAYS"},
+        [DAYS_MAX] = {"password_expire_max", NULL, login_defs, "PASS_MAX_DAYS"},
+        [DAYS_WARN] = {NULL, warn, login_defs, "PASS_WARN_AGE"},
+        [DAYS_INACTIVE] = {NULL, inactive, useradd_defaults, "INACTIVE"},
         [DAYS_EXPIRES] = {"expires", NULL, NULL, NULL},
 };
 
@@ -60,27 +62,32 @@ static int64_t parse_default(const char *text, const char *variable)
         return days;
 }
 
-static int64_t read_default(const Plan *plan, bool of_new, UserDays which)
+static void read_defaults(const Plan *plan, bool of_new, const char *path, int64_t *days)
 {
         g_autofree char *text = NULL;
-        Fault ignored = {0};
         size_t size;
 
-        if (!all_days[which].defaults)
-                return DAYS_NONE;
-        int r = plan->source->read(plan->source->data, of_new, all_days[which].defaults,
-                                   DEFAULTS_SIZE_MAX, &text, &size, &ignored);
-        fault_clear(&ignored);
-        return r < 0 ? DAYS_NONE : parse_default(text, all_days[which].variable);
+        if (plan->source->read(plan->source->data, of_new, path, DEFAULTS_SIZE_MAX, &text, &size,
+                               NULL) < 0)
+                return;
+        for (int i = 0; i < N_USER_DAYS; i++)
+                if (all_days[i].defaults == path)
+                        days[i] = parse_default(text, all_days[i].variable);
 }
 
 void plan_read_days(Plan *plan)
 {
-        for (int i = 0; i < N_USER_DAYS; i++) {
-                int64_t old = read_default(plan, false, i), new = read_default(plan, true, i);
-                /* Which of them it is when the user is made depends on the order of tasks. */
-                plan->default_days[i] = old == new ? new : DAYS_UNKNOWN;
+        int64_t days[2][N_USER_DAYS]; /* of the older point, of the newer one */
+
+        for (int side = 0; side < 2; side++) {
+                for (int i = 0; i < N_USER_DAYS; i++)
+                        days[side][i] = DAYS_NONE;
+                read_defaults(plan, side, login_defs, days[side]);
+                read_defaults(plan, side, useradd_defaults, days[side]);
         }
+        /* Which of them it is when the user is made depends on the order of tasks. */
+        for (int i = 0; i < N_USER_DAYS; i++)
+                plan->default_days[i] = days[0][i] == days[1][i] ? days[1][i] : DAYS_UNKNOWN;
 }
 
 static bool needs_days(const Plan *plan, UserDays which, Json *old, AccountMaker maker,
