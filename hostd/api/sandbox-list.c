@@ -6,7 +6,7 @@
 #include "core/sandbox.h"
 
 struct SandboxList {
-        Loopback *loopback; /* NULL: to be made when it is needed */
+        Loopback *loopback; /* see be_connected() */
         GHashTable *known;  /* id → GBytes, an element of the list */
 };
 
@@ -18,13 +18,19 @@ typedef struct Listing {
         int r;
 } Listing;
 
+/* It may have failed before. */
+static int be_connected(SandboxList *l)
+{
+        return l->loopback ? 0 : loopback_new(&l->loopback);
+}
+
 SandboxList *sandbox_list_new(void)
 {
         SandboxList *l = g_new0(SandboxList, 1);
 
         l->known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
                                          (GDestroyNotify) g_bytes_unref);
-        (void) loopback_new(&l->loopback);
+        (void) be_connected(l);
         return l;
 }
 
@@ -61,7 +67,7 @@ int sandbox_list_encode(Api *api, Sandbox *s, GBytes **ret)
 {
         SandboxList *l = api->sandbox_list;
         g_autoptr(sd_bus_message) m = NULL;
-        int r = l->loopback ? 0 : loopback_new(&l->loopback);
+        int r = be_connected(l);
 
         if (r >= 0)
                 r = loopback_begin(l->loopback, &m);
@@ -143,8 +149,7 @@ static int write_reply(Call *call, Listing *l, sd_bus_message **ret)
 {
         SandboxList *list = call->api->sandbox_list;
 
-        if (!list->loopback)
-                l->r = loopback_new(&list->loopback);
+        l->r = be_connected(list);
         manager_foreach(call->api->manager, &call->caller, OBJECT_SANDBOX, list_one, l);
         if (l->r >= 0)
                 l->r = loopback_reply(list->loopback, call->message, "a(oa{sv})", l->elements, ret);
