@@ -56,7 +56,7 @@ int pread_all(int fd, void *buffer, size_t size, uint64_t offset)
         return 0;
 }
 
-/* The size that stat() tells is not asked: files of /proc have none. */
+/* Whatever size stat() tells: files of /proc have none. */
 static int read_to_end(int fd, size_t max, GString *text)
 {
         char buffer[4096];
@@ -85,8 +85,9 @@ int file_read(const char *path, size_t max, char **ret_text, size_t *ret_size, F
                 return fault_set_errno(f, FAULT_IO, errno, "cannot read '%s'", path);
         if (!S_ISREG(st.st_mode))
                 return fault_set(f, FAULT_IO, "'%s' is not a regular file", path);
-        g_autoptr(GString) text = g_string_sized_new(MIN((size_t) st.st_size, max) + 1);
-        int r = read_to_end(fd, max, text);
+        bool is_large = (uint64_t) st.st_size > max;
+        g_autoptr(GString) text = g_string_sized_new(is_large ? 0 : (size_t) st.st_size + 1);
+        int r = is_large ? -EFBIG : read_to_end(fd, max, text);
         if (r == -EFBIG)
                 return fault_set(f, FAULT_IO, "'%s' is larger than %zu bytes", path, max);
         if (r < 0)

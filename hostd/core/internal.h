@@ -531,6 +531,7 @@ void merge_now(Sandbox *s, OperationDone done, void *userdata);
 
 /* The domain is paused, or off with its memory on disk, as its row says. */
 void pause_follow(Sandbox *s, DomainState state);
+/* QEMU has paused it: from now on its row says so, too. */
 void pause_halted(Sandbox *s);
 /* It runs again: its time goes on. */
 void pause_end(Sandbox *s);
