@@ -35,7 +35,7 @@ const Verb verb_resume = {
         .name = "resume",
         .summary = "let a paused sandbox go on and wait until it is ready",
         .usage = "NAME",
-        .help = "Its clock is put right.",
+        .help = "Its clock is put right. One that was paused for want of room on the disk needs room first.",
         .example = "resume web1",
         VERB_OPTIONS(options),
         .args_min = 1,
