@@ -19,21 +19,7 @@ struct NetworkServer {
         void *userdata;
 };
 
-/* A descriptor of the process, which is a zombie's, too; -1 where there is none. */
-static int open_process(const char *network)
-{
-        g_autofree char *path = g_strdup_printf(PID_FILE, network);
-        g_autofree char *text = NULL;
-        guint64 pid;
-        size_t size;
-
-        if (file_read(path, PID_FILE_MAX, &text, &size, NULL) < 0)
-                return -1;
-        if (!g_ascii_string_to_unsigned(g_strstrip(text), 10, 1, G_MAXINT, &pid, NULL))
-                return -1;
-        return pidfd_open((pid_t) pid, 0);
-}
-
+/* A zombie, whose parent has yet to take notice, has ended. */
 static bool has_ended(int fd)
 {
         struct pollfd process = {.fd = fd, .events = POLLIN};
@@ -41,11 +27,30 @@ static bool has_ended(int fd)
         return poll(&process, 1, 0) > 0;
 }
 
+/* A descriptor of the process; -1 where none runs. */
+static int open_process(const char *network)
+{
+        g_autofree char *path = g_strdup_printf(PID_FILE, network);
+        g_autofree char *text = NULL;
+        autofd fd = -1;
+        guint64 pid;
+        size_t size;
+
+        if (file_read(path, PID_FILE_MAX, &text, &size, NULL) < 0)
+                return -1;
+        if (!g_ascii_string_to_unsigned(g_strstrip(text), 10, 1, G_MAXINT, &pid, NULL))
+                return -1;
+        fd = pidfd_open((pid_t) pid, 0);
+        if (fd < 0 || has_ended(fd))
+                return -1;
+        return TAKE_FD(fd);
+}
+
 bool network_server_runs(const char *network)
 {
         autofd fd = open_process(network);
 
-        return fd >= 0 && !has_ended(fd);
+        return fd >= 0;
 }
 
 static int on_ended(sd_event_source *source, int fd, uint32_t events, void *userdata)

@@ -8,6 +8,9 @@
 #include "host/network-server.h"
 #include "tests/host/live-guest.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #define NETWORK "fluid"
 #define BRIDGE  "fluid0"
 #define TAP     "fl-0123456789ab"
@@ -187,6 +190,30 @@ static void test_server(void)
         is_output(numbers, all, "so nothing is made anew");
         is_output("wc -l < /var/lib/libvirt/dnsmasq/" NETWORK ".hostsfile", "200",
                   "it knows all leases");
+}
+
+/* One that its parent has yet to take notice of still has its number. */
+static void test_zombie_server(void)
+{
+        static const char path[] = "/run/libvirt/network/zombie.pid";
+        pid_t pid = fork();
+        NetworkServer *server = NULL;
+        siginfo_t info = {0};
+        bool has_ended = false;
+        Fault f = {0};
+
+        if (pid == 0)
+                _exit(0);
+        g_assert(waitid(P_PID, (id_t) pid, &info, WEXITED | WNOWAIT) == 0);
+        g_autofree char *text = g_strdup_printf("%d\n", (int) pid);
+        g_assert(g_file_set_contents(path, text, -1, NULL));
+        tap_ok(!network_server_runs("zombie"), "a zombie does not run");
+        tap_ok(network_server_watch(t.event, "zombie", on_server_ended, &has_ended, &server, &f) <
+                               0 &&
+                       f.code == FAULT_NOT_FOUND,
+               "nor is it watched");
+        server = network_server_free(server);
+        g_assert(waitpid(pid, NULL, 0) == pid && unlink(path) == 0);
 }
 
 static void test_refusals(void)
@@ -625,6 +652,7 @@ int main(int argc, char **argv)
         test_making();
         test_remaking();
         test_server();
+        test_zombie_server();
         test_refusals();
         test_held_address();
         test_sizes();
