@@ -49,8 +49,9 @@ void isolation_tell(const Isolation *i);
 
 /* -- the resolver (core/isolation-resolver.c) -- */
 
-/* Which names that sandbox may ask for; the resolver is started where it is needed. */
+/* Which names that sandbox may ask for. */
 int isolation_tell_resolver(Isolation *i, const SandboxRow *row, Fault *f);
+/* The same for all; starts the resolver where a profile has names. */
 void isolation_tell_resolver_all(Isolation *i);
 /* The rules are told whom the resolver asks, where they do not know. */
 void isolation_take_upstreams(Isolation *i);

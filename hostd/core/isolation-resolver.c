@@ -88,10 +88,26 @@ int isolation_tell_resolver(Isolation *i, const SandboxRow *row, Fault *f)
         return resolver_set_client(i->resolver, &client, f);
 }
 
+static bool is_any_named(const Isolation *i)
+{
+        size_t n;
+        const Profile *p = profiles_list(i->profiles, &n);
+
+        for (size_t k = 0; k < n; k++)
+                if (p[k].rules.has_names)
+                        return true;
+        return false;
+}
+
+/* A sandbox that is given such a profile asks at once, and would be refused by what does not listen
+ * yet: it is started before one is. */
 void isolation_tell_resolver_all(Isolation *i)
 {
         g_autoptr(GPtrArray) sandboxes = isolation_sandboxes(i->manager);
+        Fault why = {0};
 
+        if (is_any_named(i) && start_resolver(i, &why) < 0)
+                log_error("the names of network profiles cannot be resolved: %s", why.message);
         for (guint k = 0; k < sandboxes->len; k++) {
                 const SandboxRow *row = ((Sandbox *) sandboxes->pdata[k])->row;
                 Fault f = {0};

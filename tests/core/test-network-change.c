@@ -164,6 +164,8 @@ static void test_names(void)
         g_autofree char *allowed = NULL, *kept = NULL;
         uint32_t address;
 
+        tap_is_int(fake_host_asked(), 53,
+                   "the resolver is there before a sandbox is given a profile with names");
         need(create_networked("web", "names", NULL), "create");
         need(address_parse(network_of("web").address, &address, &fixture.fault), "address");
         tap_is_str(fake_host_names(address), "deb.debian.org *.example.com",
