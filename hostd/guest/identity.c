@@ -252,7 +252,9 @@ static bool has_ssh, has_failed_removal;
 
 static void remove_entry(const char *name)
 {
-        if (call(__NR_unlink, (long) name, 0, 0) < 0)
+        long r = call(__NR_unlink, (long) name, 0, 0);
+
+        if (r < 0 && r != -ENOENT)
                 has_failed_removal = true;
 }
 
@@ -459,6 +461,16 @@ static const char *next_line(const char *at, const char *end)
         return at < end ? at + 1 : end;
 }
 
+/* One that a daemon began which was killed goes on: what two write at a time would be a mixture.
+ * The lock ends with this process. */
+static void wait_for_others(const char *program)
+{
+        int fd = open_file(program, O_RDONLY, 0);
+
+        while (fd >= 0 && call(__NR_flock, fd, LOCK_EX, 0) == -EINTR)
+                continue;
+}
+
 static int renew(char **arguments)
 {
         static char input[INPUT_MAX];
@@ -497,8 +509,12 @@ static int renew(char **arguments)
 __attribute__((noreturn, used)) static void begin(char **stack)
 {
         long n = (long) stack[0];
-        int status = n == 6 ? renew(stack + 2) : n == 1 ? 0 : 2;
+        int status = n == 1 ? 0 : 2;
 
+        if (n == 6) {
+                wait_for_others(stack[1]);
+                status = renew(stack + 2);
+        }
         (void) call(__NR_exit_group, status, 0, 0);
         __builtin_unreachable();
 }

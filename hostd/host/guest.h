@@ -137,13 +137,14 @@ typedef struct GuestIdentity {
 #define GUEST_SEED_MAX 512
 
 /* Renews all of that in one program, and what hangs on it: the one that guest_put_program() has
- * put there, else the shell. host keys of other kinds are removed
- * where there is a new one (ssh-keygen -A makes them), a running sshd is told to read its key anew,
- * DHCP leases and identifiers and systemd's random seed are removed, /etc/hosts follows the
- * hostname. Files are replaced only where the guest has them (the hostname always). From then on
- * the guest's kernel gives random numbers that depend on the seed. FAULT_INVALID_ARGUMENT; done
- * with FAULT_AGENT_REFUSED and the guest's words where something of it could not be done: the rest
- * has been done then. A cancelled renewal goes on in the guest. */
+ * put there, else the shell. Host keys of other kinds are removed where there is a new one
+ * (ssh-keygen -A makes them), a running sshd is told to read its key anew, DHCP leases and
+ * identifiers and systemd's random seed are removed, /etc/hosts follows the hostname. Files are
+ * replaced only where the guest has them (the hostname always). From then on the guest's kernel
+ * gives random numbers that depend on the seed. FAULT_INVALID_ARGUMENT; done with
+ * FAULT_AGENT_REFUSED and the guest's words where something of it could not be done: the rest has
+ * been done then. A cancelled renewal goes on in the guest; where it is the program's, the next one
+ * waits for its end. */
 int guest_renew_identity(sd_event *event, Agent *agent, const GuestIdentity *identity,
                          GuestDone done, void *userdata, GuestTask **ret, Fault *f);
 

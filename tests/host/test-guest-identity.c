@@ -4,6 +4,7 @@
 
 #include <linux/capability.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -438,6 +439,43 @@ static void test_kernel(void)
         }
 }
 
+static bool is_waited_for(ino_t inode)
+{
+        g_autofree char *end = g_strdup_printf(":%ju 0 EOF", (uintmax_t) inode);
+        g_autofree char *text = NULL;
+        bool is_waited_for = false;
+
+        g_assert(g_file_get_contents("/proc/locks", &text, NULL, NULL));
+        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+        for (char **line = lines; *line; line++)
+                is_waited_for |= strstr(*line, "->") && g_str_has_suffix(*line, end);
+        return is_waited_for;
+}
+
+/* Of a daemon that was killed one may run still. */
+static void test_two_at_a_time(void)
+{
+        g_autofree char *path = NULL;
+        struct stat st;
+        Simple s;
+
+        begin_root();
+        put_everything();
+        path = path_of("run/fluid-identity-1");
+        int other = open(path, O_RDONLY | O_CLOEXEC);
+        g_assert(other >= 0 && fstat(other, &st) == 0 && flock(other, LOCK_EX) == 0);
+        g_assert(renew_with(&s, &whole_identity) == 0);
+        while (!s.is_done && !is_waited_for(st.st_ino))
+                g_assert(sd_event_run(event, 10 * USEC_PER_MSEC) >= 0);
+        tap_ok(!s.is_done && is("etc/hostname", "mini\n") && is("etc/machine-id", "old\n"),
+               "one waits for another to end");
+        g_assert(close(other) == 0);
+        wait_simple(&s);
+        tap_ok(s.r == 0 && is("etc/hostname", "web\n") && is("etc/machine-id", MACHINE_ID "\n"),
+               "and then renews all");
+        end_root();
+}
+
 static void test_program(void)
 {
         if (guest_program_size == 0) {
@@ -455,6 +493,7 @@ static void test_program(void)
         test_sshd();
         test_failures();
         test_kernel();
+        test_two_at_a_time();
         gives_program = false;
         end_shell();
 }
