@@ -230,6 +230,8 @@ static void test_kill(const char *shell)
                     "a command is sent a signal (%s)", shell))
                 tap_note("%s; %d, signal %d", s.r < 0 ? s.fault.message : "sent", run.r,
                          run.exit.signal);
+        while (count_marked(&run) > 0) /* the shell's child has yet to take the signal */
+                turn();
         done_run(&run);
 
         (void) start(&other, SPEC(.argv = ARGV("sleep", "1000")));
