@@ -313,6 +313,8 @@ void sandbox_become_ready(Sandbox *s)
         s->renewal = RENEW_NOTHING;
         s->row->needs_identity = false;
         s->boot_timer = sd_event_source_disable_unref(s->boot_timer);
+        if (!hypervisor_is_connected(s->manager->hypervisor))
+                return; /* libvirtd's return brings it here again */
         thaw_if_needed(s);
         sandbox_set_state(s, SANDBOX_READY, "%s", "");
         s->create_entry = audit_discard(s->create_entry);

@@ -101,6 +101,36 @@ static void test_late_clock(void)
         destroy("b");
 }
 
+static bool is_renewing(G_GNUC_UNUSED void *userdata)
+{
+        const Sandbox *b = get_sandbox("b");
+
+        return b && b->renewal_task;
+}
+
+/* The agent does not need libvirtd, and goes on without. */
+static void test_libvirtd_away(void)
+{
+        Outcome o = {0};
+
+        fake_host_delay_clocks(1); /* so that it is given the time twice, the second time without */
+        need(sandbox_branch(get_sandbox("web"), &fixture.caller, "two", &(SandboxSpec){.name = "b"},
+                            on_branch, &o, fresh_fault()),
+             "branch");
+        if (!until(is_renewing, NULL))
+                tap_bail_out("no identity is given");
+        fake_host_set_connected(false);
+        settle();
+        tap_is_int(identity_of("b")->renewals, 1, "one gets its identity while libvirtd goes away");
+        tap_is_str(state_of("b"), "unknown", "how it is nobody knows then");
+        fake_host_set_connected(true);
+        (void) finish(0, &o);
+        is_done(wait_sandbox(get_sandbox("b"), "ready"), "with libvirtd back it is ready");
+        tap_is_int(identity_of("b")->renewals, 1, "and who it was");
+        tap_ok(is_world_consistent(), "all is well");
+        destroy("b");
+}
+
 static void test_many(void)
 {
         enum { N = 5 };
@@ -301,6 +331,7 @@ int main(void)
         test_disks();
         test_memory();
         test_late_clock();
+        test_libvirtd_away();
         test_many();
         test_now();
         test_branch_of_a_branch();
