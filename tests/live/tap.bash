@@ -76,6 +76,18 @@ files_left() {
 state_of() { fluidctl show --json "$1" | jq -r .state; }
 is_in_state() { [ "$(state_of "$1")" = "$2" ]; }
 
+# The process of fluid-hostd that comes after that one answers.
+is_another_hostd() { # PID
+	local pid
+	pid=$(host-hostd-pid 2>/dev/null) && [ -n "$pid" ] && [ "$pid" != "$1" ] && fluidctl status >/dev/null 2>&1
+}
+kill_hostd() { # returns when its unit has brought it back
+	local old
+	old=$(host-hostd-pid)
+	host-kill-hostd -KILL
+	until_true 30 is_another_hostd "$old"
+}
+
 done_testing() {
 	rm -rf "$tap_scratch"
 	printf '1..%d\n' "$tap_count"
