@@ -52,7 +52,7 @@ make_libvirt_files() {
 	echo 'cgroup_controllers = [ ]' >> "$tree/etc/libvirt/qemu.conf"
 	private /var/lib/libvirt
 	private /var/cache/libvirt
-	[ ! -d "$libvirt_cache" ] || cp -a "$libvirt_cache/." "$tree/var/cache/libvirt/"
+	[ ! -d "$libvirt_cache" ] || flock -s "$FLUID_HOST_CACHE" cp -a "$libvirt_cache/." "$tree/var/cache/libvirt/"
 	private /var/log/libvirt root:root 755
 	mkdir -p "$tree"/var/lib/libvirt/{boot,images,qemu}
 	chown libvirt-qemu:libvirt-qemu "$tree/var/lib/libvirt/qemu"
@@ -74,10 +74,16 @@ make_state() {
 	fi
 }
 
+# One that libvirtd changes meanwhile is not kept; the next host tries again.
 keep_libvirt_cache() {
-	local new=$libvirt_cache.$$.$RANDOM
-	diff -rq "$tree/var/cache/libvirt" "$libvirt_cache" > /dev/null 2>&1 && return
-	cp -a "$tree/var/cache/libvirt" "$new"
-	rm -rf "$libvirt_cache"
-	mv -T "$new" "$libvirt_cache" 2> /dev/null || rm -rf "$new" # another host was quicker
+	local new=$libvirt_cache.new lock
+	exec {lock}< "$FLUID_HOST_CACHE"
+	flock "$lock"
+	rm -rf "$new"
+	if ! diff -rq "$tree/var/cache/libvirt" "$libvirt_cache" > /dev/null 2>&1 &&
+		cp -a "$tree/var/cache/libvirt" "$new" 2> /dev/null; then
+		rm -rf "$libvirt_cache"
+		mv -T "$new" "$libvirt_cache"
+	fi
+	exec {lock}<&-
 }
