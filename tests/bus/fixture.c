@@ -22,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE_USEC (10 * USEC_PER_SEC)
+#define PATIENCE_USEC (60 * USEC_PER_SEC)
 
 Fixture fixture;
 char bus_error[128], bus_error_message[1024];

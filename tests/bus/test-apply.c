@@ -35,6 +35,10 @@ static void start_programs(void)
         g_autofree char *runtime = g_build_filename(fixture.directory, "r", NULL);
         g_autofree char *play = g_build_filename(fixture.directory, "play", NULL);
         g_autofree char *target = g_strdup_printf("inventory = %s/inventory\n", fixture.directory);
+        g_autofree char *script = g_strdup_printf(
+                "#!/bin/sh\nwhile [ -e %s/hold ]; do sleep 0.01; done\necho PLAY\n"
+                "echo '{\"rc\":0,\"check\":false,\"hosts\":{\"web1\":{\"changed\":1}}}' >&4\n",
+                fixture.directory);
 
         write_scratch("diff",
                       "#!/bin/sh\n"
@@ -42,11 +46,7 @@ static void start_programs(void)
                       "*' --playbook '*) echo diff >&3; echo '[\"nginx\"]' >&4; echo archive;;\n"
                       "esac\n",
                       0755);
-        write_scratch(
-                "play",
-                "#!/bin/sh\necho PLAY\n"
-                "echo '{\"rc\":0,\"check\":false,\"hosts\":{\"web1\":{\"changed\":1}}}' >&4\n",
-                0755);
+        write_scratch("play", script, 0755);
         write_scratch("inventory", "web1\n", 0644);
         write_scratch("apply.conf", target, 0644);
         apply_unit = socket_unit_start(runtime, "fluid-apply", play);
@@ -160,17 +160,22 @@ static void test_applying(void)
 
 static void test_check(void)
 {
-        sd_bus_message *reply =
-                bus_call(owner, PATH_ROOT, INTERFACE_MANAGER, "RequestApproval", "a{sv}", 4,
+        g_autofree char *hold = g_build_filename(fixture.directory, "hold", NULL);
+        sd_bus_message *reply;
+
+        write_scratch("hold", "", 0644);
+        reply = bus_call(owner, PATH_ROOT, INTERFACE_MANAGER, "RequestApproval", "a{sv}", 4,
                          "action", "s", "playbook", "summary", "s", "The site", "playbook", "s",
                          id_of_path(playbook), "check", "b", 1);
 
         if (!reply || sd_bus_message_read(reply, "o", &approval) < 0)
                 tap_bail_out(bus_error_message);
         g_autofree char *first = g_strdup(property(owner, "Sha256"));
+        tap_is_str(property(person, "State"), "checking", "one with a check is checked first");
+        (void) unlink(hold);
         for (unsigned i = 0; i < 6000 && g_str_equal(property(person, "State"), "checking"); i++)
                 (void) g_usleep(5 * 1000);
-        tap_is_str(property(person, "State"), "pending", "one with a check is asked when it ended");
+        tap_is_str(property(person, "State"), "pending", "and is asked when that has ended");
         tap_ok(!g_str_equal(property(owner, "Sha256"), first), "with another hash");
         tap_is_str(property(owner, "RequestedSha256"), property(owner, "Sha256"),
                    "of what is asked");

@@ -373,7 +373,7 @@ static void test_budget(void)
         tap_ok(fixture_until(has_256, &waits), "they all end");
         (void) bus_call(owner, path, INTERFACE_SANDBOX, "Start", "");
         bus_is_error("", "and make room again");
-        (void) bus_call(owner, path, INTERFACE_SANDBOX, "Wait", "st", "ready", 5 * USEC_PER_SEC);
+        (void) bus_call(owner, path, INTERFACE_SANDBOX, "Wait", "st", "ready", 60 * USEC_PER_SEC);
 }
 
 static bool has_room(G_GNUC_UNUSED void *userdata)
@@ -397,9 +397,9 @@ static void test_caller_leaves(void)
         tap_ok(fixture_until(has_room, NULL), "and gives it back when it ends");
         (void) bus_call(owner, path, INTERFACE_SANDBOX, "Stop", "b", 1);
         bus_is_error("", "what it waited for can still happen");
-        (void) bus_call(owner, path, INTERFACE_SANDBOX, "Wait", "st", "stopped", 5 * USEC_PER_SEC);
+        (void) bus_call(owner, path, INTERFACE_SANDBOX, "Wait", "st", "stopped", 60 * USEC_PER_SEC);
         (void) bus_call(owner, path, INTERFACE_SANDBOX, "Start", "");
-        (void) bus_call(owner, path, INTERFACE_SANDBOX, "Wait", "st", "ready", 5 * USEC_PER_SEC);
+        (void) bus_call(owner, path, INTERFACE_SANDBOX, "Wait", "st", "ready", 60 * USEC_PER_SEC);
 }
 
 /* -- the bus goes away ------------------------------------------------------------------------ */

@@ -25,7 +25,7 @@ static const char *wait_ready(const char *path)
 {
         const char *reached = "";
         sd_bus_message *reply =
-                bus_call(fixture.client, path, S, "Wait", "st", "ready", 10 * USEC_PER_SEC);
+                bus_call(fixture.client, path, S, "Wait", "st", "ready", 60 * USEC_PER_SEC);
 
         if (reply && sd_bus_message_read(reply, "s", &reached) < 0)
                 tap_bail_out("Wait() replies nonsense");

@@ -6,7 +6,7 @@
 #include <signal.h>
 
 #define C     INTERFACE_COMMAND
-#define LATER (10 * USEC_PER_SEC)
+#define LATER (60 * USEC_PER_SEC)
 
 static const char *sandbox;
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define M     INTERFACE_MANAGER
-#define LATER (10 * USEC_PER_SEC)
+#define LATER (60 * USEC_PER_SEC)
 
 static sd_bus_message *create(const char *template, const char *key, const char *type, ...)
 {

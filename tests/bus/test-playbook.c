@@ -35,6 +35,10 @@ static void start_programs(void)
 {
         g_autofree char *runtime = g_build_filename(fixture.directory, "r", NULL);
         g_autofree char *replay = g_build_filename(fixture.directory, "replay", NULL);
+        g_autofree char *script = g_strdup_printf(
+                "#!/bin/sh\nwhile [ -e %s/hold ]; do sleep 0.01; done\necho PLAY\n"
+                "echo '{\"rc\":0,\"check\":false,\"hosts\":{\"h\":{\"changed\":0}}}' >&4\n",
+                fixture.directory);
 
         write_program(
                 "diff",
@@ -45,9 +49,7 @@ static void start_programs(void)
                 "*) echo '{\"verdict\":\"residual\",\"residual_count\":1,\"residual\":[{\"what\":"
                 "\"file\",\"path\":\"/x\",\"change\":\"removed\"}]}';;\n"
                 "esac\n");
-        write_program("replay",
-                      "#!/bin/sh\necho PLAY\n"
-                      "echo '{\"rc\":0,\"check\":false,\"hosts\":{\"h\":{\"changed\":0}}}' >&4\n");
+        write_program("replay", script);
         verify_unit = socket_unit_start(runtime, "fluid-verify", replay);
 }
 
@@ -226,6 +228,9 @@ static void test_import(void)
 
 static void test_verify(void)
 {
+        g_autofree char *hold = g_build_filename(fixture.directory, "hold", NULL);
+
+        write_program("hold", "");
         tap_is_str(wait_for(), "no", "what is not being verified is not waited for");
         (void) bus_call(owner, playbook, INTERFACE_PLAYBOOK, "Verify", "a{sv}", 1, "twice", "b", 1);
         bus_is_error("UnknownOption", "an unknown option is refused");
@@ -236,6 +241,7 @@ static void test_verify(void)
         bus_is_error("Busy", "once at a time");
         (void) call(owner, "Remove");
         bus_is_error("Busy", "it is not removed meanwhile");
+        (void) unlink(hold);
         tap_is_str(wait_for(), "residual", "Wait() says what came of it");
         tap_is_str(property(owner, "Residual"), "file /x: removed",
                    "and the playbook what differs");

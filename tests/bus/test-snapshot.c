@@ -63,7 +63,7 @@ static void restore(const char *name)
         if (*bus_error)
                 tap_note("%s", bus_error_message);
         reply = bus_call(fixture.client, sandbox, INTERFACE_SANDBOX, "Wait", "st", "ready",
-                         10 * USEC_PER_SEC);
+                         60 * USEC_PER_SEC);
         if (!reply || sd_bus_message_read(reply, "s", &reached) < 0 ||
             !g_str_equal(reached, "ready"))
                 tap_bail_out("the sandbox does not get ready");
@@ -102,7 +102,7 @@ static void test_promote(const char *one)
         if (!reply || sd_bus_message_read(reply, "o", &template) < 0)
                 tap_bail_out("Promote() replies nonsense");
         (void) bus_call(fixture.client, template, INTERFACE_TEMPLATE, "Wait", "t",
-                        10 * USEC_PER_SEC);
+                        60 * USEC_PER_SEC);
         bus_is_error("", "which becomes ready");
         tap_is_str(bus_property(fixture.client, template, INTERFACE_TEMPLATE, "Source"),
                    "snapshot:web/one", "and names its source");
@@ -148,7 +148,7 @@ static void test_off(void)
 
         (void) bus_call(fixture.client, sandbox, INTERFACE_SANDBOX, "Stop", "b", 1);
         (void) bus_call(fixture.client, sandbox, INTERFACE_SANDBOX, "Wait", "st", "stopped",
-                        10 * USEC_PER_SEC);
+                        60 * USEC_PER_SEC);
         path = create("off");
         tap_is_str(bus_property(fixture.client, path, N, "Consistency"), "off",
                    "a stopped sandbox is snapshotted too");

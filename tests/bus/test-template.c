@@ -78,7 +78,7 @@ static void test_domain(void)
                          "mail", 1, "domain", "s", "mail");
         if (!reply || sd_bus_message_read(reply, "o", &clone) < 0)
                 tap_bail_out(bus_error_message);
-        (void) bus_call(fixture.client, clone, T, "Wait", "t", 10 * USEC_PER_SEC);
+        (void) bus_call(fixture.client, clone, T, "Wait", "t", 60 * USEC_PER_SEC);
         bus_is_error("", "a foreign domain becomes a template");
         tap_is_str(bus_property(fixture.client, clone, T, "Source"), "domain:mail",
                    "that names its source");

@@ -7,7 +7,7 @@
 #include "base/quantity.h"
 
 #define T     INTERFACE_TEMPLATE
-#define LATER (10 * USEC_PER_SEC)
+#define LATER (60 * USEC_PER_SEC)
 
 static const char *template;
 

@@ -17,6 +17,11 @@ static bool is_cut_off(void *sandbox)
         return g_str_equal(network_of(sandbox).state, "cut-off");
 }
 
+static bool is_cut_off_and_down(void *sandbox)
+{
+        return is_cut_off(sandbox) && !link_of(sandbox).is_up;
+}
+
 static bool is_up(void *sandbox)
 {
         return g_str_equal(network_of(sandbox).state, "up") && link_of(sandbox).is_up;
@@ -142,8 +147,7 @@ static void test_started_without(void)
         until_held(1);
         fake_host_fail_next("firewall_verify", FAULT_IO);
         fake_host_hold(false);
-        settle();
-        tap_ok(is_cut_off((void *) "web") && !link_of("web").is_up,
+        tap_ok(until(is_cut_off_and_down, (void *) "web"),
                "so is one whose rules cannot be read back when it has started");
         comes_to(is_up, "web", "until they can");
         is_well("all is well");
@@ -208,8 +212,7 @@ static void test_links(void)
         move_away(&link);
         fake_host_fail_next("links_set_port", FAULT_IO);
         fake_host_change_link(link.name, &link);
-        settle();
-        tap_ok(is_cut_off((void *) "web") && !link_of("web").is_up,
+        tap_ok(until(is_cut_off_and_down, (void *) "web"),
                "where it cannot be put back the sandbox is cut off");
         tap_ok(is_up((void *) "other"), "and nobody else");
         tap_is_int(count_repairs("failed") - failed, 1, "which is in the trail");
@@ -370,8 +373,7 @@ static void test_host_networks(void)
                "sandboxes are kept from a network that this host came into");
         fake_host_fail_next("links_networks", FAULT_IO);
         fake_host_set_network("203.0.113.0/24");
-        settle();
-        tap_ok(is_cut_off((void *) "web"), "where that is not known they are cut off");
+        tap_ok(until(is_cut_off, (void *) "web"), "where that is not known they are cut off");
         comes_to(is_kept_from, "203.0.113.0/24", "until it is");
         comes_to(is_up, "web", "then they are up");
         fake_host_set_network(NULL);

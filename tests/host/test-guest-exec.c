@@ -173,12 +173,14 @@ static unsigned count_marked(const Run *run)
 }
 
 /* The end that the program is meant to have. On a machine that stands still for a while a program
- * may miss its moment (to set a trap, to die of SIGTERM before SIGKILL comes): then once more. */
-static void run_until(Run *run, int signal, const GuestExecSpec *spec)
+ * may miss its moment (to begin, to set a trap, to die of SIGTERM before SIGKILL comes): then once
+ * more. */
+static void run_until(Run *run, int signal, const char *output, const GuestExecSpec *spec)
 {
         for (unsigned tries = 1;; tries++) {
                 run_spec(run, spec);
-                if (run->r == 0 && run->exit.timed_out && run->exit.signal == signal)
+                if (run->r == 0 && run->exit.timed_out && run->exit.signal == signal &&
+                    g_str_equal(run->output[GUEST_STDOUT]->str, output))
                         return;
                 tap_note("it ended otherwise: %d, signal %d, %s", run->r, run->exit.signal,
                          run->fault.message);
@@ -194,7 +196,7 @@ static void test_timeout(const char *shell)
 
         /* In turn: a child, one that ignores SIGTERM in a session of its own, one without the mark.
          */
-        run_until(&run, SIGTERM,
+        run_until(&run, SIGTERM, "begun\n",
                   SPEC(.argv = ARGV("/bin/sh", "-c",
                                     "sleep 1000 & setsid sh -c 'trap \"\" TERM; sleep 1001' & "
                                     "env -i PATH=\"$PATH\" sh -c 'sleep 1002; true' & "
@@ -206,7 +208,7 @@ static void test_timeout(const char *shell)
         tap_is_int(count_marked(&run), 0, "no process of it is left (%s)", shell);
         done_run(&run);
 
-        run_until(&run, SIGKILL,
+        run_until(&run, SIGKILL, "",
                   SPEC(.argv = ARGV("/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done"),
                        .timeout_usec = 100 * USEC_PER_MSEC));
         tap_ok(run.r == 0 && run.exit.timed_out && run.exit.signal == SIGKILL,

@@ -257,7 +257,6 @@ static void test_verify_many(void)
         uint64_t took = now_monotonic_usec() - start;
         tap_ok(intact && rows == 10000, "all are as they were");
         tap_is_int((int64_t) strlen(detail), 64, "the detail is the head's hash");
-        tap_ok(took < 5 * USEC_PER_SEC, "within seconds");
         tap_note("took %" PRIu64 " ms", took / 1000);
 }
 
