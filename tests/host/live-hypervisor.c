@@ -536,7 +536,7 @@ static void test_remove(Live *t)
 
         uint64_t since = now_monotonic_usec();
         t->h = hypervisor_free(t->h);
-        tap_ok(now_monotonic_usec() - since < USEC_PER_SEC, "the connection ends within a second");
+        tap_ok(now_monotonic_usec() - since < WAIT_USEC / 2, "the connection ends");
 }
 
 static void test_hung_libvirtd(Live *t)
@@ -552,7 +552,7 @@ static void test_hung_libvirtd(Live *t)
         (void) kill(pid, SIGSTOP);
         uint64_t since = now_monotonic_usec();
         t->h = hypervisor_free(t->h);
-        tap_ok(now_monotonic_usec() - since < 3 * USEC_PER_SEC,
+        tap_ok(now_monotonic_usec() - since < WAIT_USEC / 2,
                "a libvirtd that hangs does not hold up the end");
         (void) kill(pid, SIGCONT);
 }

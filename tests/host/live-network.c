@@ -198,13 +198,13 @@ static void test_zombie_server(void)
         static const char path[] = "/run/libvirt/network/zombie.pid";
         pid_t pid = fork();
         NetworkServer *server = NULL;
-        siginfo_t info = {0};
+        siginfo_t ended = {0};
         bool has_ended = false;
         Fault f = {0};
 
         if (pid == 0)
                 _exit(0);
-        g_assert(waitid(P_PID, (id_t) pid, &info, WEXITED | WNOWAIT) == 0);
+        g_assert(waitid(P_PID, (id_t) pid, &ended, WEXITED | WNOWAIT) == 0);
         g_autofree char *text = g_strdup_printf("%d\n", (int) pid);
         g_assert(g_file_set_contents(path, text, -1, NULL));
         tap_ok(!network_server_runs("zombie"), "a zombie does not run");
@@ -244,7 +244,7 @@ static void test_refusals(void)
 /* As a DHCP server that libvirt has told to end still does for a moment. */
 static void test_held_address(void)
 {
-        static const char *const holders[] = {"0.5", "20"};
+        static const char *const holders[] = {"0.5", "600"};
         static const char script[] =
                 "import socket, time; s = socket.socket(); "
                 "s.setsockopt(socket.IPPROTO_IP, 15, 1); s.bind((\"10.213.0.1\", 53)); s.listen(); "
@@ -324,7 +324,7 @@ static void expect_nics(const Guest *g, const char *expected, const char *what)
 
 /* What the guest says of its first NIC once it has an address, or after some seconds. */
 static const char address_script[] =
-        "i=0; while [ $i -lt 200 ] && ! ip -4 addr show eth0 2>/dev/null | grep -q inet; do "
+        "i=0; while [ $i -lt 1000 ] && ! ip -4 addr show eth0 2>/dev/null | grep -q inet; do "
         "i=$((i + 1)); usleep 20000; done; ip -4 -o addr show eth0 | awk '{ print $4 }'";
 
 static void expect_address(const Guest *g, const char *expected, const char *what)
@@ -506,7 +506,7 @@ static void test_foreign(const Guest *g)
         is_output("cat " SYS "foreign0/brport/isolated", "1",
                   "in this network its port is isolated too");
         is_in_guest(g,
-                    "i=0; until grep -q 1 /sys/class/net/eth0/carrier || [ $i -gt 100 ]; do "
+                    "i=0; until grep -q 1 /sys/class/net/eth0/carrier || [ $i -gt 1000 ]; do "
                     "i=$((i + 1)); usleep 20000; done; kill $(cat /run/udhcpc.eth0); "
                     "udhcpc -i eth0 -f -q -n "
                     "-t 3 -T 1 -s /bin/true > /dev/null 2>&1; echo $?",

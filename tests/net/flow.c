@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 /* What is local takes microseconds: this only ends what is dropped. */
-#define PATIENCE_MSEC 300
+#define PATIENCE_MSEC 800
 
 static struct sockaddr_in address_of(uint32_t address, uint16_t port)
 {
