@@ -57,7 +57,7 @@ static inline void bad_disk_arm(BadDiskKind kind, unsigned fail_at, bool for_goo
  * where FLUID_TEST_ALL is set. */
 static inline unsigned bad_disk_stride(BadDiskKind kind)
 {
-        return kind == BAD_MEMORY && !getenv("FLUID_TEST_ALL") ? 47 : 1;
+        return kind == BAD_MEMORY && !getenv("FLUID_TEST_ALL") ? 23 : 1;
 }
 
 static inline void bad_disk_disarm(void)
